@@ -1,0 +1,298 @@
+"""A repo on the Hub: one listing, then reads pinned to its commit, as few and as parallel as can be.
+
+Cold, a sharded repo on its default branch costs two waves of requests: the listing beside the redirect
+of config.json, then the one-call header endpoint beside config.json itself. Warm, it costs the listing.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from hubmem.errors import GatedRepo, HubmemError, MalformedWeights, NotCached, UnreadableRepo, UsageError
+from hubmem.hub.cache import Cache
+from hubmem.hub.source import Cost, FileEntry, Gate, HeadRequest, Listing, Observer, Origin
+from hubmem.hub.transport import Answer, EntryAbsent, Transport, repo_path, revision_part
+
+# huggingface_hub keeps 20 connections alive; more threads than that open new ones for every request.
+_THREADS = 20
+_LARGEST_LISTING = 64 * 2**20
+_LARGEST_TEXT = 64 * 2**20
+# DeepSeek-V3's 92,000 tensors take 11.5 MB; an index of 497,000 (Kimi-K3) takes 60 MB.
+_LARGEST_ONE_CALL = 256 * 2**20
+# safetensors refuses headers beyond 100,000,000 bytes; no other format needs as much.
+_LARGEST_HEAD = 100_000_008
+# Read before the commit is known, because almost every repo has it; checked against the commit afterwards.
+_EAGER_TEXT = "config.json"
+_REPO_ID = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _EagerText:
+    commit: str
+    content: str | None
+
+
+class RemoteSource:
+    """A model repo on the Hub, at one revision.
+
+    Args:
+        repo: `name` or `owner/name`.
+        revision: branch, tag, pull request ref or commit; None for the default branch.
+        cache: where listings and derived facts are kept.
+    """
+
+    def __init__(
+        self, repo: str, *, revision: str | None, transport: Transport, cache: Cache, observer: Observer
+    ) -> None:
+        check_repo_id(repo)
+        self._repo = repo
+        self._revision = revision
+        self._transport = transport
+        self._observer = observer
+        self.contents = cache
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="hubmem")
+        self._listing: Listing | None = None
+        self._eager: Future[_EagerText] | None = None
+        self._seen_before = cache.listing(self._cache_key, revision)
+        if self._seen_before is None:
+            self._eager = self._pool.submit(self._read_eagerly)
+
+    @property
+    def cost(self) -> Cost:
+        """What has been spent so far."""
+        return self._transport.cost
+
+    def close(self) -> None:
+        """Drop what is still under way."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def listing(self) -> Listing:
+        """The files at the commit the revision points to now: one request."""
+        if self._listing is None:
+            self._listing = self._pinned_listing() or self._read_listing()
+            self.contents.put_listing(self._cache_key, self._listing)
+        return self._listing
+
+    def text(self, path: str) -> str | None:
+        """A small file at the listing's commit; by content from the cache where it was read before."""
+        entry = self.listing().files.get(path)
+        if entry is None:
+            return None
+        if entry.content_id and (stored := self.contents.get(entry.content_id, "text")) is not None:
+            return stored.decode()
+        content = self._fresh_text(path)
+        if content is not None and entry.content_id:
+            self.contents.put(entry.content_id, "text", content.encode())
+        return content
+
+    def heads(self, requests: Sequence[HeadRequest]) -> list[bytes]:
+        """The first bytes of several files, read concurrently."""
+        futures = [self._pool.submit(self._head, request) for request in requests]
+        try:
+            return list(self._in_order(futures))
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+    def shard_headers(self, index: str) -> bytes | None:
+        """One request for all headers; None where the endpoint is missing or speaks of another commit."""
+        listing = self.listing()
+        if not listing.on_default_branch:
+            return None
+        path = repo_path("api/models", listing.repo, "safetensors-metadata", index)
+        try:
+            answer = self._transport.get(path, most=_LARGEST_ONE_CALL)
+        except (EntryAbsent, UnreadableRepo) as error:
+            if isinstance(error, GatedRepo):
+                raise
+            return None
+        if answer.headers.get("x-repo-commit", listing.commit) != listing.commit:
+            return None
+        return answer.body
+
+    @property
+    def _cache_key(self) -> str:
+        return f"{self._transport.endpoint}/{self._repo}"
+
+    def _pinned_listing(self) -> Listing | None:
+        """The stored listing where the revision is a full commit: it cannot have changed."""
+        if self._revision and _COMMIT.fullmatch(self._revision):
+            return self._seen_before
+        return None
+
+    def _read_listing(self) -> Listing:
+        parts = ["api/models", self._repo]
+        tail = f"/revision/{revision_part(self._revision)}" if self._revision else ""
+        answer = self._transport.get(repo_path(*parts) + tail + "?blobs=true", most=_LARGEST_LISTING)
+        info = _json_object(answer, f"the listing of {self._repo}")
+        return parse_model_info(info, self._revision)
+
+    def _read_eagerly(self) -> _EagerText:
+        path = self._resolve_path(_EAGER_TEXT, self._repo, self._revision or "main")
+        try:
+            answer = self._transport.get(path, most=_LARGEST_TEXT)
+        except EntryAbsent:
+            return _EagerText(commit="", content=None)
+        return _EagerText(
+            commit=answer.headers.get("x-repo-commit", ""), content=_decode(answer.body, _EAGER_TEXT)
+        )
+
+    def _fresh_text(self, path: str) -> str | None:
+        listing = self.listing()
+        if path == _EAGER_TEXT and self._eager is not None:
+            eager = self._eager.result()
+            if eager.commit == listing.commit:
+                return eager.content
+        try:
+            answer = self._transport.get(
+                self._resolve_path(path, listing.repo, listing.commit or ""), most=_LARGEST_TEXT
+            )
+        except EntryAbsent:
+            return None
+        return _decode(answer.body, path)
+
+    def _head(self, request: HeadRequest) -> bytes:
+        """Read further until the format has enough; every read begins where the last one ended."""
+        listing = self.listing()
+        path = self._resolve_path(request.path, listing.repo, listing.commit or "")
+        size = listing.files[request.path].nbytes
+        head = b""
+        wanted = request.first
+        while len(head) < (stop := min(wanted, size)):
+            if stop > _LARGEST_HEAD:
+                raise MalformedWeights(
+                    request.path, f"its header claims {wanted:,} bytes; the limit is {_LARGEST_HEAD:,}."
+                )
+            try:
+                head += self._transport.get_range(path, len(head), stop).body
+            except EntryAbsent:
+                raise MalformedWeights(request.path, "listed, but the Hub has no such file.") from None
+            wanted = request.needed(head)
+        return head
+
+    def _in_order(self, futures: list[Future[bytes]]) -> Iterable[bytes]:
+        for done, future in enumerate(futures, start=1):
+            yield future.result()
+            self._observer.progressed(done, len(futures))
+
+    @staticmethod
+    def _resolve_path(path: str, repo: str, revision: str) -> str:
+        return f"{repo_path(repo)}/resolve/{revision_part(revision)}{repo_path(path)}"
+
+
+class OfflineSource:
+    """A repo as it was last seen, without a request.
+
+    Raises:
+        NotCached: from any method that would need one.
+    """
+
+    cost = Cost()
+
+    def __init__(self, repo: str, *, revision: str | None, endpoint: str, cache: Cache) -> None:
+        check_repo_id(repo)
+        self.contents = cache
+        self._repo = repo
+        listing = cache.listing(f"{endpoint}/{repo}", revision)
+        if listing is None:
+            raise self._not_cached("nothing is stored for it")
+        self._listing = listing
+
+    def listing(self) -> Listing:
+        """The files as last seen."""
+        return self._listing
+
+    def text(self, path: str) -> str | None:
+        """A small file, where it was read before."""
+        entry = self._listing.files.get(path)
+        if entry is None:
+            return None
+        stored = self.contents.get(entry.content_id, "text") if entry.content_id else None
+        if stored is None:
+            raise self._not_cached(f"{path} was not read before")
+        return stored.decode()
+
+    def heads(self, requests: Sequence[HeadRequest]) -> list[bytes]:
+        """Nothing: stored headers are answered from `contents` before anyone asks here."""
+        if requests:
+            raise self._not_cached(f"{requests[0].path} was not read before")
+        return []
+
+    def shard_headers(self, index: str) -> bytes | None:  # noqa: ARG002 - the protocol's signature
+        """None: the one-call endpoint needs a network."""
+        return None
+
+    def _not_cached(self, why: str) -> NotCached:
+        return NotCached(
+            f"Offline, and {self._repo} cannot be answered: {why}.", hint="Run once with a network."
+        )
+
+
+def check_repo_id(repo: str) -> None:
+    """Refuse what cannot be a repo id before it becomes part of a URL.
+
+    Raises:
+        UsageError: not `name` or `owner/name` in the Hub's alphabet.
+    """
+    if not _REPO_ID.fullmatch(repo) or ".." in repo or "--" in repo:
+        raise UsageError(
+            f"{repo!r} is neither a repo id nor a folder.",
+            hint="A repo id looks like meta-llama/Llama-3.1-8B.",
+        )
+
+
+def parse_model_info(info: Mapping[str, Any], revision: str | None) -> Listing:
+    """The listing in a `/api/models/{id}?blobs=true` answer.
+
+    Raises:
+        UnreadableRepo: the answer lacks what every Hub has sent for years.
+    """
+    try:
+        repo, commit, siblings = info["id"], info["sha"], info["siblings"]
+        files = dict(_file_entry(sibling) for sibling in siblings)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnreadableRepo(
+            f"The Hub's answer about a repo lacks {error}.", hint="Is HF_ENDPOINT a Hub?"
+        ) from error
+    counts = info.get("safetensors")
+    published = counts.get("parameters") if isinstance(counts, Mapping) else None
+    gated: Gate = info["gated"] if info.get("gated") in ("auto", "manual") else None
+    return Listing(
+        repo=repo,
+        revision=revision,
+        commit=commit,
+        gated=gated,
+        origin=Origin.HUB,
+        files=files,
+        published_counts={k: v for k, v in (published or {}).items() if isinstance(v, int)},
+    )
+
+
+def _file_entry(sibling: Mapping[str, Any]) -> tuple[str, FileEntry]:
+    large = sibling.get("lfs")
+    if large:
+        return sibling["rfilename"], FileEntry(nbytes=large["size"], content_id=f"sha256:{large['sha256']}")
+    blob = sibling.get("blobId")
+    return sibling["rfilename"], FileEntry(nbytes=sibling["size"], content_id=f"git:{blob}" if blob else None)
+
+
+def _json_object(answer: Answer, what: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(answer.body)
+    except ValueError as error:
+        raise UnreadableRepo(f"{what} is not JSON: {error}.", hint="Is HF_ENDPOINT a Hub?") from error
+    if not isinstance(value, dict):
+        raise UnreadableRepo(f"{what} is not a JSON object.", hint="Is HF_ENDPOINT a Hub?")
+    return value
+
+
+def _decode(body: bytes, path: str) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableRepo(f"{path} is not UTF-8 text: {error}.") from error

@@ -1,0 +1,129 @@
+"""A memory plan: what is held at each moment of the work, term by term, each with where it comes from.
+
+The peak is the largest moment, never a sum over moments: activations go while gradients come. Tables, JSON
+and `--explain` are views of the same terms.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Basis(str, Enum):
+    """How a number is known."""
+
+    MEASURED = "measured"
+    """Read from the files themselves."""
+    DERIVED = "derived"
+    """Computed by a formula from what was read."""
+    ASSUMED = "assumed"
+    """Taken from a named policy, with a range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """So many bytes, and why.
+
+    Attributes:
+        name: what holds them, such as `weights` or `KV cache`.
+        formula: in the symbols of its source, with this case's numbers put in.
+        source: paper, documentation or code with its version, or the files they were read from.
+        low, high: the range of an assumed term; equal to `nbytes` for others.
+    """
+
+    name: str
+    nbytes: int
+    basis: Basis
+    formula: str
+    source: str
+    low: int = -1
+    high: int = -1
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Least and most it may be."""
+        return (self.low, self.high) if self.low >= 0 else (self.nbytes, self.nbytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Everything a device's allocator holds at one moment.
+
+    Attributes:
+        phase: the key of `plan.peaks` it counts towards: prefill, decode, forward, backward, step.
+        name: what is happening, such as `loss` or `attention of one layer`.
+    """
+
+    phase: str
+    name: str
+    terms: tuple[Term, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """All of them."""
+        return sum(term.nbytes for term in self.terms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The memory of one workload on its fullest device.
+
+    Attributes:
+        moments: at least one; those of one phase may come in any order.
+        overheads: held outside the framework's allocator all the time (driver context, workspaces).
+        reserved_ratio: least and most an allocator reserves, as multiples of what is allocated at the peak.
+        devices: how many devices hold about as much.
+        notes: what the plan leaves out or assumes.
+    """
+
+    moments: tuple[Moment, ...]
+    overheads: tuple[Term, ...]
+    reserved_ratio: tuple[float, float]
+    devices: int = 1
+    notes: tuple[str, ...] = ()
+
+    @property
+    def deciding(self) -> Moment:
+        """The moment that needs most."""
+        return max(self.moments, key=lambda moment: moment.nbytes)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms of the deciding moment and the overheads: their sum is `per_gpu_bytes`."""
+        return (*self.deciding.terms, *self.overheads)
+
+    @property
+    def peaks(self) -> dict[str, int]:
+        """The largest moment of each phase, allocated bytes."""
+        peaks: dict[str, int] = {}
+        for moment in self.moments:
+            peaks[moment.phase] = max(peaks.get(moment.phase, 0), moment.nbytes)
+        return peaks
+
+    @property
+    def allocated_bytes(self) -> int:
+        """What `torch.cuda.max_memory_allocated` would say on the fullest device."""
+        return self.deciding.nbytes
+
+    @property
+    def reserved_bytes(self) -> tuple[int, int]:
+        """Least and most that `torch.cuda.max_memory_reserved` would say."""
+        low, high = self.reserved_ratio
+        return int(self.allocated_bytes * low), int(self.allocated_bytes * high)
+
+    @property
+    def per_gpu_bytes(self) -> int:
+        """What the fullest device holds, overheads included."""
+        return self.allocated_bytes + sum(term.nbytes for term in self.overheads)
+
+    @property
+    def total_bytes(self) -> int:
+        """What all devices hold, were each as full as the fullest."""
+        return self.per_gpu_bytes * self.devices
+
+    def of(self, name: str) -> Term | None:
+        """The term of that name at the deciding moment or among the overheads, or None."""
+        return next(self._named(name), None)
+
+    def _named(self, name: str) -> Iterator[Term]:
+        return (term for term in self.terms if term.name == name)

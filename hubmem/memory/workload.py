@@ -1,0 +1,79 @@
+"""What is to be done with a model: one frozen value from the command line to the last formula."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hubmem.errors import UsageError
+from hubmem.models.mixers import CachePolicy
+
+# The default context: long enough for a chat with a document, short enough for small cards.
+DEFAULT_CONTEXT = 8192
+_LARGEST = 2**40
+
+Mode = Literal["inference", "training"]
+Training = Literal["full", "lora", "qlora"]
+Precision = Literal["fp32", "bf16", "amp"]
+AttentionCode = Literal["sdpa", "eager"]
+Checkpointing = Literal["none", "full", "selective"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What is asked of the model.
+
+    Attributes:
+        engine: what runs it: `transformers`, or another row of the engines.
+        batch: sequences at once.
+        context: tokens of each, the prompt and what is generated together.
+        encoder_context: tokens of an encoder's input; None for the model's usual length.
+        weight_dtype: precision the weights are held in; None for as stored.
+        kv_dtype: dtype of the cache; None for what the engine would choose.
+        train: how it is trained; None for inference.
+        precision: what training computes in: pure fp32, pure bf16, or bf16 beside fp32 master weights (amp).
+        rank, lora_targets: of LoRA adapters.
+        tp, pp, ep, dp: ranks of tensor, pipeline, expert and data parallelism.
+        zero: ZeRO stage, 0 to 3.
+    """
+
+    engine: str = "transformers"
+    batch: int = 1
+    context: int = DEFAULT_CONTEXT
+    encoder_context: int | None = None
+    weight_dtype: str | None = None
+    kv_dtype: str | None = None
+    cache_policy: CachePolicy = CachePolicy.LOGICAL
+    attention: AttentionCode = "sdpa"
+    train: Training | None = None
+    precision: Precision = "bf16"
+    checkpointing: Checkpointing = "none"
+    optimizer: str = "adamw"
+    rank: int = 16
+    lora_targets: str = "attention"
+    tp: int = 1
+    pp: int = 1
+    ep: int = 1
+    dp: int = 1
+    zero: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse counts that mean nothing.
+
+        Raises:
+            UsageError: a count that is not positive, or absurd.
+        """
+        for name in ("batch", "context", "encoder_context", "rank", "tp", "pp", "ep", "dp"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= _LARGEST:
+                raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {value}.")
+        if self.zero not in (0, 1, 2, 3):
+            raise UsageError(f"--zero is a stage from 0 to 3, not {self.zero}.")
+
+    @property
+    def mode(self) -> Mode:
+        """Whether the model is run or trained."""
+        return "training" if self.train else "inference"
+
+    @property
+    def devices(self) -> int:
+        """How many devices share the work."""
+        return self.tp * self.pp * self.dp

@@ -1,0 +1,116 @@
+"""A model as a list of layers: what each mixes tokens with and what its feed-forward part is."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import TypeGuard, TypeVar
+
+from hubmem.models.mixers import Attention, Kept, LatentAttention, Mixer, Span
+
+_Value = TypeVar("_Value", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """A feed-forward part every token goes through.
+
+    Attributes:
+        gated: whether it has a gate beside its up projection (SwiGLU, GeGLU): three matrices, not two.
+    """
+
+    width: int
+    gated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experts:
+    """Feed-forward parts of which a router picks a few for each token.
+
+    Attributes:
+        count: routed experts.
+        active: of them, how many a token goes through.
+        width: of one expert.
+        shared_width: of the part every token goes through beside them, 0 without one.
+    """
+
+    count: int
+    active: int
+    width: int
+    shared_width: int
+    gated: bool
+
+
+FeedForward = Dense | Experts | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer. Several mixers: in parallel (Falcon-H1) or in sequence (self- then cross-attention)."""
+
+    mixers: tuple[Mixer, ...]
+    feed_forward: FeedForward
+
+    def kept(self, span: Span) -> Kept:
+        """What it holds in the cache for one sequence."""
+        return reduce(Kept.__add__, (mixer.kept(span) for mixer in self.mixers), Kept())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """What `config.json` says about a model.
+
+    Attributes:
+        model_type: transformers' name of the family.
+        class_name: of the model in `architectures`, or None.
+        max_context: positions it was made for, or None where it has no limit of its own.
+        dtype: the config's, by its safetensors name, or None.
+        tied_embeddings: whether the head is the embedding.
+        layers: of the decoder, or of the only stack.
+        encoder: of an encoder that is run once a sequence.
+        generates: whether it makes tokens one by one and so keeps a cache.
+    """
+
+    model_type: str
+    class_name: str | None
+    hidden_size: int
+    vocab_size: int
+    max_context: int | None
+    dtype: str | None
+    tied_embeddings: bool
+    layers: tuple[Layer, ...]
+    encoder: tuple[Layer, ...] = ()
+    generates: bool = True
+
+    def kept(self, span: Span) -> Kept:
+        """What all layers hold in the cache for one sequence; nothing for a model that does not generate."""
+        if not self.generates:
+            return Kept()
+        return reduce(Kept.__add__, (layer.kept(span) for layer in self.layers), Kept())
+
+    @property
+    def attention(self) -> Attention | LatentAttention | None:
+        """The most common attention over a layer's own sequence, for a one-line description."""
+        mixers = (mixer for layer in self.layers for mixer in layer.mixers)
+        return _most_common(mixer for mixer in mixers if _looks_at_itself(mixer))
+
+    @property
+    def feed_forward(self) -> Dense | Experts | None:
+        """The most common feed-forward part."""
+        return _most_common(layer.feed_forward for layer in self.layers if layer.feed_forward is not None)
+
+    @property
+    def layer_kinds(self) -> dict[str, int]:
+        """How many layers have each kind of mixer; kinds in one layer are joined by `+`."""
+        return dict(
+            Counter("+".join(mixer.kind for mixer in layer.mixers) or "none" for layer in self.layers)
+        )
+
+
+def _looks_at_itself(mixer: Mixer) -> TypeGuard[Attention | LatentAttention]:
+    return isinstance(mixer, LatentAttention) or (isinstance(mixer, Attention) and mixer.source == "self")
+
+
+def _most_common(values: Iterable[_Value]) -> _Value | None:
+    ranked = Counter(values).most_common(1)
+    return ranked[0][0] if ranked else None

@@ -1,0 +1,164 @@
+"""Typed access to a raw `config.json`; every error names the path of its key.
+
+Three cases are told apart everywhere: a key that is absent falls back to what its transformers class
+assumes, a key that is null is None, and a key of the wrong type is refused.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from hubmem.errors import MalformedConfig
+from hubmem.models.defaults import ClassDefaults, class_defaults
+
+_Value = TypeVar("_Value")
+_NAMES = {int: "int", float: "number", str: "string", bool: "true or false", list: "list", dict: "object"}
+# Deep enough for any real config; Python's parser would otherwise recurse to its own limit.
+_LARGEST_INT = 2**53
+
+
+class Config:
+    """A config object, or one nested in another.
+
+    Keys are given by their canonical transformers names; the spelling of the class (`n_embd` for
+    `hidden_size`) is found by its attribute map.
+    """
+
+    __slots__ = ("_class", "_path", "_raw", "model_type")
+
+    def __init__(self, raw: Mapping[str, Any], *, path: str = "", model_type: str | None = None) -> None:
+        self._raw = raw
+        self._path = path
+        declared = raw.get("model_type")
+        self.model_type: str = declared if isinstance(declared, str) else (model_type or "")
+        self._class: ClassDefaults = class_defaults(self.model_type)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the config itself has the key, under any spelling, null or not."""
+        return any(name in self._raw for name in self._spellings(key))
+
+    def integer(self, *keys: str) -> int:
+        """The first of the keys that is there, which must be a whole number.
+
+        Raises:
+            MalformedConfig: absent, null, or not a whole number.
+        """
+        return self._required(self.optional_integer(*keys), keys, int)
+
+    def optional_integer(self, *keys: str) -> int | None:
+        """The first of the keys that is there and not null, as a whole number, or None."""
+        for key in keys:
+            value = self._find(key)
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            if value is not None:
+                whole = self._checked(value, int, key)
+                if abs(whole) > _LARGEST_INT:
+                    raise MalformedConfig(f"{whole} is out of range", key=self.path_of(key))
+                return whole
+        return None
+
+    def positive(self, *keys: str) -> int:
+        """Like `integer`, and above zero."""
+        value = self.integer(*keys)
+        if value <= 0:
+            raise MalformedConfig(
+                f"expected a positive number, got {value}", key=self.path_of(self._present(keys))
+            )
+        return value
+
+    def optional_positive(self, *keys: str) -> int | None:
+        """Like `optional_integer`, and above zero where it is there."""
+        return None if self.optional_integer(*keys) is None else self.positive(*keys)
+
+    def boolean(self, key: str, *, default: bool = False) -> bool:
+        """A truth value; absent or null is the default."""
+        value = self._find(key)
+        return default if value is None else self._checked(value, bool, key)
+
+    def number(self, key: str) -> float | None:
+        """A number, or None."""
+        value = self._find(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        return None if value is None else self._checked(value, float, key)
+
+    def text(self, key: str) -> str | None:
+        """A string, or None."""
+        value = self._find(key)
+        return None if value is None else self._checked(value, str, key)
+
+    def items(self, key: str) -> Sequence[Any] | None:
+        """A list, or None."""
+        value = self._find(key)
+        return None if value is None else self._checked(value, list, key)
+
+    def mapping(self, key: str) -> Mapping[str, Any] | None:
+        """An object taken as it is, or None."""
+        value = self._find(key)
+        return None if value is None else self._checked(value, dict, key)
+
+    def child(self, key: str) -> "Config | None":
+        """A nested config, with the defaults of its own class, or None."""
+        value = self._find(key)
+        if value is None:
+            return None
+        nested: dict[str, Any] = self._checked(value, dict, key)
+        return Config(nested, path=self.path_of(key), model_type=self._class.sub_configs.get(key))
+
+    def path_of(self, key: str) -> str:
+        """The key's path from the top of the file, in the spelling the file uses."""
+        spelled = next((name for name in self._spellings(key) if name in self._raw), key)
+        return f"{self._path}.{spelled}" if self._path else spelled
+
+    def _spellings(self, key: str) -> tuple[str, ...]:
+        other = self._class.attribute_map.get(key)
+        return (key, other) if other else (key,)
+
+    def _find(self, key: str) -> Any:
+        spellings = self._spellings(key)
+        for name in spellings:
+            if name in self._raw:
+                return self._raw[name]
+        return next((self._class.values[name] for name in spellings if name in self._class.values), None)
+
+    def _present(self, keys: Sequence[str]) -> str:
+        return next((key for key in keys if key in self), keys[0])
+
+    def _required(self, value: _Value | None, keys: Sequence[str], kind: type) -> _Value:
+        if value is None:
+            key = self._present(keys)
+            got = "null" if key in self else "nothing"
+            raise MalformedConfig(f"expected {_NAMES[kind]}, got {got}", key=self.path_of(key))
+        return value
+
+    def _checked(self, value: Any, kind: type[_Value], key: str) -> _Value:
+        # bool is a subclass of int, and `true` is not a number of heads.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise MalformedConfig(
+                f"expected {_NAMES[kind]}, got {_NAMES.get(type(value), type(value).__name__)} {_excerpt(value)}",
+                key=self.path_of(key),
+            )
+        return value
+
+
+def parse_config(text: str) -> Config:
+    """The config in the text of a `config.json`.
+
+    Raises:
+        MalformedConfig: not a JSON object.
+    """
+    try:
+        raw = json.loads(text)
+    except RecursionError:
+        raise MalformedConfig("config.json is nested too deeply.") from None
+    except ValueError as error:
+        raise MalformedConfig(f"config.json is not valid JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise MalformedConfig(f"config.json holds {_NAMES.get(type(raw), 'null')}, not an object.")
+    return Config(raw)
+
+
+def _excerpt(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}…"

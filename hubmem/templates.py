@@ -1,0 +1,140 @@
+"""Tensor names folded: `model.layers.{0..79}.mlp.up_proj.weight` stands for eighty names.
+
+A template has a list of whole numbers and inclusive ranges in braces wherever its names have a numbered part;
+several braces multiply out. DeepSeek-V3's 92,000 tensor names fold to some 60 templates, which
+is what the header cache stores, the bundled snapshots hold and every sum runs over.
+"""
+
+import itertools
+import math
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+_NUMBERED_PART = re.compile(r"\.(0|[1-9]\d*)(?=\.|$)")
+_BRACES = re.compile(r"\{(\d+(?:\.\.\d+)?(?:,\d+(?:\.\.\d+)?)*)\}")
+# No layer, expert or block is numbered beyond this; a template that claims so would take forever to expand.
+_MOST_NAMES = 10_000_000
+
+_LITERAL_BRACE = "\N{SMALL LEFT CURLY BRACKET}"
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def count(template: str) -> int:
+    """How many names a template stands for.
+
+    >>> count("layers.{0..3,7}.experts.{0..255}.w"), count("lm_head.weight")
+    (1280, 1)
+    """
+    return math.prod(len(numbers(braces)) for braces in _BRACES.findall(template))
+
+
+def expand(template: str) -> Iterator[str]:
+    """The names a template stands for, the leftmost number slowest.
+
+    >>> list(expand("h.{0,2..3}.w"))
+    ['h.0.w', 'h.2.w', 'h.3.w']
+
+    Raises:
+        ValueError: the template stands for more names than any model has.
+    """
+    if count(template) > _MOST_NAMES:
+        raise ValueError(f"{template} stands for more than {_MOST_NAMES:,} names")
+    texts = _BRACES.split(template)[::2]
+    choices = [numbers(braces) for braces in _BRACES.findall(template)]
+    for chosen in itertools.product(*choices):
+        yield "".join(itertools.chain(*zip(texts, (*map(str, chosen), ""), strict=True)))
+
+
+def numbers(braces: str) -> list[int]:
+    """The numbers a list of ranges names.
+
+    >>> numbers("0..2,5")
+    [0, 1, 2, 5]
+
+    Raises:
+        ValueError: a range holds more numbers than any model has parts.
+    """
+    found: list[int] = []
+    for item in braces.split(","):
+        first, _, last = item.partition("..")
+        span = range(int(first), int(last or first) + 1)
+        if len(span) > _MOST_NAMES:
+            raise ValueError(f"{item} holds more than {_MOST_NAMES:,} numbers")
+        found.extend(span)
+    return found
+
+
+def leading_numbers(template: str) -> list[int] | None:
+    """The numbers of a template's first numbered part, which in a model's tensor names is the layer.
+
+    >>> leading_numbers("model.layers.{3..5}.mlp.experts.{0..7}.w"), leading_numbers("h.7.attn.w")
+    ([3, 4, 5], [7])
+    >>> leading_numbers("lm_head.weight") is None
+    True
+    """
+    match = _BRACES.search(template)
+    single = _NUMBERED_PART.search(template)
+    if single and (match is None or single.start() < match.start()):
+        return [int(single[1])]
+    return numbers(match[1]) if match else None
+
+
+def fold(names: Iterable[tuple[str, _Key]]) -> Iterator[tuple[str, _Key]]:
+    """Fold names that belong to the same key into templates, in order of first appearance.
+
+    The keys say which names may share a template (for tensors: dtype and shape).
+
+    >>> list(fold([("h.0.w", 8), ("h.1.w", 8), ("h.1.b", 2), ("wte", 8)]))
+    [('h.{0..1}.w', 8), ('h.1.b', 2), ('wte', 8)]
+    """
+    alike: defaultdict[tuple[tuple[str, ...], _Key], list[tuple[int, ...]]] = defaultdict(list)
+    for name, key in names:
+        # No model has braces in its tensor names; a file that does must not be read as a template.
+        parts = _NUMBERED_PART.split(name.replace("{", _LITERAL_BRACE) if "{" in name else name)
+        alike[tuple(parts[::2]), key].append(tuple(map(int, parts[1::2])))
+    for (texts, key), rows in alike.items():
+        for box in _boxes(rows):
+            first, *rest = texts
+            yield (
+                first + "".join(f".{_braces(values)}{text}" for values, text in zip(box, rest, strict=True)),
+                key,
+            )
+
+
+def _boxes(rows: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], ...]]:
+    """Cover distinct rows of numbers by products of sets, exactly.
+
+    >>> _boxes([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)])
+    [((0, 1), (0, 1)), ((2,), (0,))]
+    """
+    if len(set(rows)) < len(rows):
+        # Only names whose braces were replaced can coincide; they are kept one by one.
+        return [tuple((number,) for number in row) for row in rows]
+    columns = tuple(tuple(sorted(set(column))) for column in zip(*rows, strict=True))
+    if math.prod(map(len, columns)) == len(rows):
+        return [columns]
+    rests: defaultdict[int, list[tuple[int, ...]]] = defaultdict(list)
+    for first, *rest in rows:
+        rests[first].append(tuple(rest))
+    firsts: defaultdict[tuple[tuple[tuple[int, ...], ...], ...], list[int]] = defaultdict(list)
+    for first, rest_rows in rests.items():
+        firsts[tuple(_boxes(rest_rows))].append(first)
+    return [(tuple(sorted(same)), *box) for boxes, same in firsts.items() for box in boxes]
+
+
+def _braces(values: Sequence[int]) -> str:
+    """Numbers in braces, runs as ranges; a single number bare.
+
+    >>> _braces([0, 1, 2, 5]), _braces([7])
+    ('{0..2,5}', '7')
+    """
+    if len(values) == 1:
+        return str(values[0])
+    items: list[str] = []
+    for _, run in itertools.groupby(enumerate(values), lambda pair: pair[1] - pair[0]):
+        members = [value for _, value in run]
+        items.append(str(members[0]) if len(members) == 1 else f"{members[0]}..{members[-1]}")
+    return "{" + ",".join(items) + "}"

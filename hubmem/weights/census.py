@@ -1,0 +1,186 @@
+"""Every tensor of a checkpoint, folded, and the sums over them.
+
+Three things are counted apart, always: stored elements (what the files hold), logical parameters (what the model
+has, packed weights unpacked and tied copies once) and buffers (saved state that is not trained).
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, TypeVar
+
+from hubmem import dtypes, templates
+from hubmem.errors import MalformedWeights
+from hubmem.weights.roles import Role, role_of
+from hubmem.weights.safetensors import Tensor
+
+Basis = Literal["headers", "pickle", "gguf", "hub-api", "bundled"]
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorGroup:
+    """Tensors of one file that share a folded name, a dtype and a shape.
+
+    Attributes:
+        template: their names, as `hubmem.templates` folds them.
+        shape: of each of them.
+        count: how many there are.
+        logical: parameters each of them stands for: its elements, more where weights are packed, 0 for
+            buffers, quantization scales and second copies of tied weights.
+        nbytes_each: bytes of one of them in its file.
+    """
+
+    template: str
+    dtype: str
+    shape: tuple[int, ...]
+    count: int
+    file: str
+    role: Role
+    logical: int
+    nbytes_each: int
+
+    @property
+    def elements(self) -> int:
+        """Elements of one of them."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of them."""
+        return self.count * self.nbytes_each
+
+    @property
+    def parameters(self) -> int:
+        """Logical parameters of all of them."""
+        return self.count * self.logical
+
+    @property
+    def layers(self) -> list[int] | None:
+        """The layer numbers they are spread over evenly, or None outside the layers."""
+        return templates.leading_numbers(self.template)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Census:
+    """The tensors of a checkpoint.
+
+    Attributes:
+        format: `safetensors`, `gguf` or `torch`.
+        files: how many weight files hold them.
+        basis: where they were read from.
+        notes: what a reader should know, such as an index that disagrees with its shards.
+    """
+
+    groups: tuple[TensorGroup, ...]
+    format: str
+    files: int
+    basis: Basis
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def tensors(self) -> int:
+        """How many tensors there are."""
+        return sum(group.count for group in self.groups)
+
+    @cached_property
+    def stored_bytes(self) -> int:
+        """Bytes of all tensors in the files."""
+        return sum(group.nbytes for group in self.groups)
+
+    @cached_property
+    def stored_elements(self) -> int:
+        """Elements of all tensors in the files."""
+        return sum(group.count * group.elements for group in self.groups)
+
+    @cached_property
+    def parameters(self) -> int:
+        """Logical parameters."""
+        return sum(group.parameters for group in self.groups)
+
+    @cached_property
+    def buffers(self) -> int:
+        """Elements of buffers."""
+        return sum(group.count * group.elements for group in self.groups if group.role is Role.BUFFER)
+
+    def by_role(self) -> dict[Role, int]:
+        """Logical parameters by role, largest first; their sum is `parameters`."""
+        return _sums(self.groups, lambda group: group.role, lambda group: group.parameters)
+
+    def by_dtype(self) -> dict[str, int]:
+        """Stored elements by dtype, largest first; their sum is `stored_elements`."""
+        return _sums(self.groups, lambda group: group.dtype, lambda group: group.count * group.elements)
+
+    def by_file(self) -> dict[str, int]:
+        """Stored bytes by file, largest first; their sum is `stored_bytes`."""
+        return _sums(self.groups, lambda group: group.file, lambda group: group.nbytes)
+
+    @property
+    def main_dtype(self) -> str:
+        """The dtype that most bytes are stored in."""
+        sizes = _sums(self.groups, lambda group: group.dtype, lambda group: group.nbytes)
+        return next(iter(sizes), "")
+
+    def find(self, *endings: str) -> Iterator[TensorGroup]:
+        """Groups whose name ends in one of the endings."""
+        return (group for group in self.groups if group.template.endswith(endings))
+
+    def changed(self, change: Callable[[TensorGroup], TensorGroup], *notes: str) -> "Census":
+        """The census with each group changed, and further notes."""
+        return replace(self, groups=tuple(map(change, self.groups)), notes=(*self.notes, *notes))
+
+
+def fold_file(tensors: Iterable[Tensor], file: str) -> tuple[TensorGroup, ...]:
+    """The tensors of one file as groups."""
+    rows = templates.fold((tensor.name, (tensor.dtype, tensor.shape)) for tensor in tensors)
+    return tuple(_group(template, dtype, shape, file) for template, (dtype, shape) in rows)
+
+
+def dump_groups(groups: Iterable[TensorGroup]) -> bytes:
+    """Groups as they are kept in the header cache: `[[template, dtype, shape], …]` in JSON."""
+    return json.dumps(
+        [[group.template, group.dtype, group.shape] for group in groups], separators=(",", ":")
+    ).encode()
+
+
+def load_groups(stored: bytes, file: str) -> tuple[TensorGroup, ...]:
+    """The groups `dump_groups` wrote.
+
+    Raises:
+        MalformedWeights: the stored text is damaged.
+    """
+    try:
+        return tuple(
+            _group(template, dtype, tuple(shape), file) for template, dtype, shape in json.loads(stored)
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise MalformedWeights(
+            file, f"its stored header is damaged ({error!r}).", hint="Delete the cache."
+        ) from error
+
+
+def _group(template: str, dtype: str, shape: tuple[int, ...], file: str) -> TensorGroup:
+    role = role_of(template, shape)
+    elements = math.prod(shape)
+    return TensorGroup(
+        template=template,
+        dtype=dtype,
+        shape=shape,
+        count=templates.count(template),
+        file=file,
+        role=role,
+        logical=0 if role is Role.BUFFER else elements,
+        nbytes_each=dtypes.of(dtype).nbytes(elements),
+    )
+
+
+def _sums(
+    groups: Iterable[TensorGroup], key: Callable[[TensorGroup], _Key], amount: Callable[[TensorGroup], int]
+) -> dict[_Key, int]:
+    totals: Counter[_Key] = Counter()
+    for group in groups:
+        totals[key(group)] += amount(group)
+    return dict(totals.most_common())

@@ -1,0 +1,111 @@
+"""What a tensor is for, read from its name: one row a role, the first that matches wins.
+
+The rules follow the module names of transformers 5.23 and the original checkpoints it converts; numbered
+parts are folded (`model.layers.{0..79}.mlp.up_proj.weight`), so a rule sees each name once.
+"""
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from functools import lru_cache
+
+
+class Role(str, Enum):
+    """The part of a model a tensor belongs to; values are the keys of `parameters.by_role`."""
+
+    EMBEDDING = "embedding"
+    ATTENTION = "attention"
+    RECURRENT = "recurrent"
+    MLP = "mlp"
+    EXPERTS = "experts"
+    SHARED_EXPERTS = "shared_experts"
+    ROUTER = "router"
+    NORM = "norm"
+    HEAD = "head"
+    VISION = "vision"
+    AUDIO = "audio"
+    DRAFT = "draft"
+    ADAPTER = "adapter"
+    BUFFER = "buffer"
+    OTHER = "other"
+
+
+_Shape = tuple[int, ...]
+
+
+def _is_mask(shape: _Shape) -> bool:
+    """Causal masks are saved as [1, 1, n, n], their fill values as scalars; a bias has one dimension."""
+    return len(shape) != 1
+
+
+def _any_shape(_: _Shape) -> bool:
+    return True
+
+
+# Saved state that is not trained: what `register_buffer` makes. `attn.bias` is GPT-2's mask, GPT-J's and
+# GPT-NeoX's too; `inv_freq` and the cached sines are rotary tables; the rest are counters, statistics of
+# batch normalisation, and the load-balancing biases of expert routers, which gradient descent never sees.
+_BUFFERS: tuple[tuple[str, Callable[[_Shape], bool]], ...] = (
+    (r"(attn|attention)\.(bias|masked_bias)$", _is_mask),
+    (r"(rotary_emb|rotary_pos_emb|rope)\.(inv_freq|(cos|sin)_cached)$|\.inv_freq$", _any_shape),
+    (r"(position_ids|token_type_ids|num_batches_tracked|running_mean|running_var)$", _any_shape),
+    (r"(e_score_correction_bias|final_logits_bias|moe_statics\..*|tid2eid)$", _any_shape),
+)
+
+_ROLES: tuple[tuple[Role, str], ...] = (
+    (Role.ADAPTER, r"lora_|\.adapter|ia3_|modules_to_save"),
+    (Role.DRAFT, r"(^|\.)(mtp|eagle|medusa|nextn)[._]"),
+    (
+        Role.VISION,
+        r"(^|\.)(vision|visual|vit|image|img|patch_embed|multi_modal_projector|mm_projector|connector|vpm|resampler)",
+    ),
+    (Role.AUDIO, r"(^|\.)(audio|speech|whisper)[._]"),
+    (Role.NORM, r"(?i:layer_?norm|(^|[._])\w*norm\d*(\.|$|_f\.)|(^|\.)ln_?\w*\.|(^|\.)\w+_ln\.)"),
+    (
+        Role.HEAD,
+        r"(^|\.)(lm_head|embed_out|cls|\w*predictions|score|(?<!router\.)classifier|qa_outputs|pooler|vocab_transform"
+        r"|vocab_projector|generator_lm_head|lm_loss|pred_layer|logits_dense|output_projection)(\.|$)"
+        r"|^(output|proj_out|head|decoder)\.(weight|bias|dense)",
+    ),
+    (Role.ROUTER, r"(router|(mlp|moe|block_sparse_moe|feed_forward|ffn)\.gate|shared_expert_gate)(\.|$|_)"),
+    (Role.SHARED_EXPERTS, r"shared_expert|shared_mlp"),
+    (Role.EXPERTS, r"expert"),
+    (
+        Role.RECURRENT,
+        r"(?i:mamba|ssm|mixer|linear_attn|recurrent|short_?conv|rwkv|delta|\.conv\.(conv|in_proj|out_proj))",
+    ),
+    (
+        Role.ATTENTION,
+        r"(?i:att(n|ention)|(^|[._])(q|k|v|o|qkv|kv|query|key|value|out)(_[ab])?(_lin|_proj)?\.(weight|bias))",
+    ),
+    (
+        Role.EMBEDDING,
+        r"(embed|wte|wpe|shared|(word|position|token_type|tok)_embeddings|embeddings)(\w*)(\.|$)",
+    ),
+    (
+        Role.MLP,
+        r"(?i:mlp|feed_?forward|ffn|dense_?relu|(^|\.)(fc\d|wi|wo|w[123]|lin\d|intermediate|output\.dense|up_proj|down_proj"
+        r"|gate_proj)[._\d]|dense_h_to_4h|dense_4h_to_h)",
+    ),
+)
+
+_COMPILED_BUFFERS = tuple((re.compile(pattern), shape_rule) for pattern, shape_rule in _BUFFERS)
+_COMPILED_ROLES = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
+
+
+@lru_cache(maxsize=65536)
+def role_of(template: str, shape: tuple[int, ...]) -> Role:
+    """The role of a tensor, or of all that share a folded name.
+
+    >>> role_of("model.layers.{0..79}.self_attn.q_proj.weight", (8192, 8192)).value
+    'attention'
+    >>> role_of("h.{0..11}.attn.bias", (1, 1, 1024, 1024)).value, role_of("h.{0..11}.attn.c_attn.bias", (2304,)).value
+    ('buffer', 'attention')
+    """
+    for pattern, shape_rule in _COMPILED_BUFFERS:
+        if pattern.search(template) and shape_rule(shape):
+            return Role.BUFFER
+    for role, pattern in _COMPILED_ROLES:
+        if pattern.search(template):
+            return role
+    return Role.OTHER
