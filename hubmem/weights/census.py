@@ -1,7 +1,7 @@
 """Every tensor of a checkpoint, folded, and the sums over them.
 
-Three things are counted apart, always: stored elements (what the files hold), logical parameters (what the model
-has, packed weights unpacked and tied copies once) and buffers (saved state that is not trained).
+Three things are counted apart, always: stored elements (what the files hold), logical parameters (what the
+model has, packed weights unpacked and tied copies once) and buffers (saved state that is not trained).
 """
 
 import json
@@ -27,10 +27,11 @@ class TensorGroup:
 
     Attributes:
         template: their names, as `hubmem.templates` folds them.
-        shape: of each of them.
+        shape: of each of them, as stored.
         count: how many there are.
-        logical: parameters each of them stands for: its elements, more where weights are packed, 0 for
-            buffers, quantization scales and second copies of tied weights.
+        unpacked: shape of the parameter each of them holds, which differs from `shape` where weights are
+            packed; None for what is no parameter of its own: buffers, quantization scales and second copies
+            of tied weights.
         nbytes_each: bytes of one of them in its file.
     """
 
@@ -40,13 +41,18 @@ class TensorGroup:
     count: int
     file: str
     role: Role
-    logical: int
+    unpacked: tuple[int, ...] | None
     nbytes_each: int
 
     @property
     def elements(self) -> int:
         """Elements of one of them."""
         return math.prod(self.shape)
+
+    @property
+    def logical(self) -> int:
+        """Parameters each of them stands for."""
+        return 0 if self.unpacked is None else math.prod(self.unpacked)
 
     @property
     def nbytes(self) -> int:
@@ -164,7 +170,6 @@ def load_groups(stored: bytes, file: str) -> tuple[TensorGroup, ...]:
 
 def _group(template: str, dtype: str, shape: tuple[int, ...], file: str) -> TensorGroup:
     role = role_of(template, shape)
-    elements = math.prod(shape)
     return TensorGroup(
         template=template,
         dtype=dtype,
@@ -172,8 +177,8 @@ def _group(template: str, dtype: str, shape: tuple[int, ...], file: str) -> Tens
         count=templates.count(template),
         file=file,
         role=role,
-        logical=0 if role is Role.BUFFER else elements,
-        nbytes_each=dtypes.of(dtype).nbytes(elements),
+        unpacked=None if role is Role.BUFFER else shape,
+        nbytes_each=dtypes.of(dtype).nbytes(math.prod(shape)),
     )
 
 

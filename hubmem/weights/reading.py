@@ -18,7 +18,7 @@ _Groups = dict[str, tuple[TensorGroup, ...]]
 _TENSORS, _SHARDS = "tensors", "shards"
 # 64 KiB covers 73 % of the headers of single-file repos in one read.
 _FIRST_READ = 64 * 1024
-# `:{"dtype":"BF16","shape":[16384,53248],"data_offsets":[17179869184,18924699648]},` and quotes around the name.
+# `:{"dtype":"BF16","shape":[16384,53248],"data_offsets":[17179869184,18924699648]},` and the name's quotes.
 _ENTRY_BYTES = 90
 _METADATA_BYTES = 128
 
@@ -45,24 +45,25 @@ def read_census(source: Source, layout: Layout) -> Census:
 
 
 def _sharded(source: Source, listing: Listing, index: str) -> _Groups:
-    """One call for all headers when none is stored; else the changed shards alone."""
-    known_shards = _stored_shards(source, listing, index)
-    if known_shards is None and not _any_stored(source, listing):
+    """One call for all headers where none is stored yet; else the index, and the changed shards alone."""
+    if not _any_stored(source, listing):
         read = _one_call(source, listing, index)
         if read is not None:
-            _store_shards(source, listing, index, read)
+            _store_shards(source, listing, index, tuple(read))
             return read
-    text = None
-    if known_shards is None:
+    shards = _stored_shards(source, listing, index)
+    expected: Mapping[str, int] = {}
+    if shards is None:
         text = source.text(index)
         if text is None:
             raise MalformedWeights(index, "listed, but it cannot be read.")
-        known_shards = shards_in(text, index)
-        _store_shards(source, listing, index, known_shards)
-    missing = [shard for shard in known_shards if shard not in listing.files]
+        shards = shards_in(text, index)
+        expected = _expected_header_bytes(text, index)
+        _store_shards(source, listing, index, shards)
+    missing = [shard for shard in shards if shard not in listing.files]
     if missing:
         raise MalformedWeights(index, f"it names {missing[0]}, which the repo does not have.")
-    return _files(source, listing, known_shards, _expected_header_bytes(text) if text else {})
+    return _files(source, listing, shards, expected)
 
 
 def _one_call(source: Source, listing: Listing, index: str) -> _Groups | None:
@@ -100,14 +101,15 @@ def _files(source: Source, listing: Listing, paths: Sequence[str], expected: Map
         tensors = safetensors.parse_file(head, path=path, file_nbytes=listing.files[path].nbytes)
         read[path] = fold_file(tensors, path)
     _store(source, listing, read)
-    return {path: stored.get(path) or read[path] for path in paths}
+    return stored | read
 
 
-def _expected_header_bytes(index_text: str) -> dict[str, int]:
+def _expected_header_bytes(index_text: str, index: str) -> dict[str, int]:
     """How long each shard's header should be, from the names the index puts in it; rather more than less."""
     expected: dict[str, int] = {}
     for name, shard in json.loads(index_text)["weight_map"].items():
-        expected[shard] = expected.get(shard, _METADATA_BYTES) + len(name) + _ENTRY_BYTES
+        path = shard_path(index, shard)
+        expected[path] = expected.get(path, _METADATA_BYTES) + len(name) + _ENTRY_BYTES
     return expected
 
 
@@ -146,8 +148,6 @@ def _stored_shards(source: Source, listing: Listing, index: str) -> tuple[str, .
     return tuple(json.loads(stored)) if stored is not None else None
 
 
-def _store_shards(
-    source: Source, listing: Listing, index: str, shards: Sequence[str] | Mapping[str, object]
-) -> None:
+def _store_shards(source: Source, listing: Listing, index: str, shards: Sequence[str]) -> None:
     if source.contents is not None and (content := _content_id(listing, index)):
         source.contents.put(content, _SHARDS, json.dumps(list(shards)).encode())

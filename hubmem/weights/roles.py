@@ -63,9 +63,11 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     (Role.NORM, r"(?i:layer_?norm|(^|[._])\w*norm\d*(\.|$|_f\.)|(^|\.)ln_?\w*\.|(^|\.)\w+_ln\.)"),
     (
         Role.HEAD,
-        r"(^|\.)(lm_head|embed_out|cls|\w*predictions|score|(?<!router\.)classifier|qa_outputs|pooler|vocab_transform"
-        r"|vocab_projector|generator_lm_head|lm_loss|pred_layer|logits_dense|output_projection)(\.|$)"
-        r"|^(output|proj_out|head|decoder)\.(weight|bias|dense)",
+        (
+            r"(^|\.)(lm_head|embed_out|cls|\w*predictions|score|(?<!router\.)classifier|qa_outputs|pooler"
+            r"|vocab_transform|vocab_projector|generator_lm_head|lm_loss|pred_layer|logits_dense"
+            r"|output_projection)(\.|$)|^(output|proj_out|head|decoder)\.(weight|bias|dense)"
+        ),
     ),
     (Role.ROUTER, r"(router|(mlp|moe|block_sparse_moe|feed_forward|ffn)\.gate|shared_expert_gate)(\.|$|_)"),
     (Role.SHARED_EXPERTS, r"shared_expert|shared_mlp"),
@@ -84,8 +86,10 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     ),
     (
         Role.MLP,
-        r"(?i:mlp|feed_?forward|ffn|dense_?relu|(^|\.)(fc\d|wi|wo|w[123]|lin\d|intermediate|output\.dense|up_proj|down_proj"
-        r"|gate_proj)[._\d]|dense_h_to_4h|dense_4h_to_h)",
+        (
+            r"(?i:mlp|feed_?forward|ffn|dense_?relu|(^|\.)(fc\d|wi|wo|w[123]|lin\d|intermediate|output\.dense"
+            r"|up_proj|down_proj|gate_proj)[._\d]|dense_h_to_4h|dense_4h_to_h)"
+        ),
     ),
 )
 
@@ -99,8 +103,10 @@ def role_of(template: str, shape: tuple[int, ...]) -> Role:
 
     >>> role_of("model.layers.{0..79}.self_attn.q_proj.weight", (8192, 8192)).value
     'attention'
-    >>> role_of("h.{0..11}.attn.bias", (1, 1, 1024, 1024)).value, role_of("h.{0..11}.attn.c_attn.bias", (2304,)).value
-    ('buffer', 'attention')
+    >>> role_of("h.{0..11}.attn.bias", (1, 1, 1024, 1024)).value
+    'buffer'
+    >>> role_of("h.{0..11}.attn.c_attn.bias", (2304,)).value
+    'attention'
     """
     for pattern, shape_rule in _COMPILED_BUFFERS:
         if pattern.search(template) and shape_rule(shape):

@@ -131,7 +131,8 @@ def read_tensors(header: object, path: str) -> tuple[list[Tensor], int]:
         if bits % 8 or end - begin != bits // 8:
             raise MalformedWeights(
                 path,
-                f"tensor {name!r} takes {bits / 8:g} bytes by {dtype.name} {list(shape)}, {end - begin} by its offsets.",
+                f"tensor {name!r} takes {bits / 8:g} bytes by {dtype.name} {list(shape)}, "
+                f"{end - begin} by its offsets.",
             )
         tensors.append(Tensor(name, dtype.name, known[0]))
         spans.append((begin, end, name))
