@@ -79,12 +79,19 @@ def _one_call(source: Source, listing: Listing, index: str) -> _Groups | None:
         path = shard_path(index, shard)
         tensors, end = safetensors.read_tensors(header, path)
         entry = listing.files.get(path)
-        if entry is None or not 8 < entry.nbytes - end <= 8 + safetensors.LARGEST_HEADER:
+        if entry is None or not 8 < entry.nbytes - end <= _longest_header(header):
             # The answer is bound to the branch, not to the listing's commit: read the files themselves.
             return None
         read[path] = fold_file(tensors, path)
     _store(source, listing, read)
     return read
+
+
+def _longest_header(header: Mapping[str, object]) -> int:
+    """Bytes a header of these tensors takes at most, however its writer spaces it."""
+    return _METADATA_BYTES + 2 * (
+        len(str(header.get("__metadata__"))) + sum(map(len, header)) + _ENTRY_BYTES * len(header)
+    )
 
 
 def _files(source: Source, listing: Listing, paths: Sequence[str], expected: Mapping[str, int]) -> _Groups:

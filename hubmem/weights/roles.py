@@ -59,7 +59,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
         Role.VISION,
         r"(^|\.)(vision|visual|vit|image|img|patch_embed|multi_modal_projector|mm_projector|connector|vpm|resampler)",
     ),
-    (Role.AUDIO, r"(^|\.)(audio|speech|whisper)[._]"),
+    (Role.AUDIO, r"(^|\.)(audio|speech|whisper)[._]|encoder\.conv[12]\."),
     (Role.NORM, r"(?i:layer_?norm|(^|[._])\w*norm\d*(\.|$|_f\.)|(^|\.)ln_?\w*\.|(^|\.)\w+_ln\.)"),
     (
         Role.HEAD,
@@ -69,7 +69,11 @@ _ROLES: tuple[tuple[Role, str], ...] = (
             r"|output_projection)(\.|$)|^(output|proj_out|head|decoder)\.(weight|bias|dense)"
         ),
     ),
-    (Role.ROUTER, r"(router|(mlp|moe|block_sparse_moe|feed_forward|ffn)\.gate|shared_expert_gate)(\.|$|_)"),
+    # `mlp.gate.weight` routes; `mlp.gate_proj.weight` is half of a gated MLP.
+    (
+        Role.ROUTER,
+        r"router(\.|$|_)|((mlp|moe|block_sparse_moe|feed_forward|ffn)\.gate|shared_expert_gate)(\.|$)",
+    ),
     (Role.SHARED_EXPERTS, r"shared_expert|shared_mlp"),
     (Role.EXPERTS, r"expert"),
     (

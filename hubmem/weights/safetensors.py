@@ -8,7 +8,6 @@ Source: https://github.com/huggingface/safetensors#format
 """
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -18,8 +17,9 @@ from hubmem.errors import MalformedWeights
 # The same bound as the safetensors crate: MAX_HEADER_SIZE.
 LARGEST_HEADER = 100_000_000
 _LENGTH_BYTES = 8
-# No dimension reaches 2**63; Python would carry on past it where the format's library overflows.
-_LARGEST_DIM = 2**63
+# Dimensions and sizes are 64-bit in the format's library; Python would carry on past its overflows.
+_LARGEST_SIZE = 2**64
+_JSON_SPACE = b" \t\r\n"
 _METADATA = "__metadata__"
 _TENSOR_KEYS = frozenset({"dtype", "shape", "data_offsets"})
 
@@ -83,7 +83,7 @@ def load_header(raw: bytes, path: str) -> Any:
     Raises:
         MalformedWeights: it is not.
     """
-    if not raw.startswith(b"{"):
+    if not raw.lstrip(_JSON_SPACE).startswith(b"{"):
         raise MalformedWeights(path, "its header does not begin with '{'.")
     try:
         return json.loads(raw.decode(), object_pairs_hook=unique_object, parse_constant=_refuse_constant)
@@ -118,7 +118,7 @@ def read_tensors(header: object, path: str) -> tuple[list[Tensor], int]:
     _check_metadata(header.get(_METADATA), path)
     tensors: list[Tensor] = []
     spans: list[tuple[int, int, str]] = []
-    # One object of a dtype's bits and one of a shape serve all tensors that share them.
+    # One tuple serves all tensors of a shape.
     shapes: dict[tuple[int, ...], tuple[tuple[int, ...], int]] = {}
     for name, info in header.items():
         if name == _METADATA:
@@ -126,7 +126,7 @@ def read_tensors(header: object, path: str) -> tuple[list[Tensor], int]:
         dtype, shape, begin, end = _entry(info, name, path)
         known = shapes.get(shape)
         if known is None:
-            known = shapes[shape] = (shape, math.prod(shape))
+            known = shapes[shape] = (shape, _elements(shape, name, path))
         bits = known[1] * dtype.bits
         if bits % 8 or end - begin != bits // 8:
             raise MalformedWeights(
@@ -149,11 +149,33 @@ def _entry(info: Any, name: str, path: str) -> tuple[dtypes.Dtype, tuple[int, ..
     if type(begin) is not int or type(end) is not int or not 0 <= begin <= end:
         raise MalformedWeights(path, f"tensor {name!r} has data_offsets {info['data_offsets']}.")
     for dim in shape:
-        if type(dim) is not int or not 0 <= dim < _LARGEST_DIM:
+        # Not `isinstance`: `true` is no dimension, and 2.0 would be found among the known shapes as 2.
+        if type(dim) is not int or dim < 0:
             raise MalformedWeights(
                 path, f"tensor {name!r} has shape {list(shape)}: not whole, non-negative dimensions."
             )
+    if not name.isascii() and not _encodable(name):
+        raise MalformedWeights(path, f"tensor {name!r} has a name that is not Unicode text.")
     return dtype, shape, begin, end
+
+
+def _elements(shape: tuple[int, ...], name: str, path: str) -> int:
+    """The product of dimensions, refused where the format's library overflows, though a 0 may follow."""
+    elements = 1
+    for dim in shape:
+        elements *= dim
+        if max(dim, elements) >= _LARGEST_SIZE:
+            raise MalformedWeights(path, f"tensor {name!r} has shape {list(shape)}, beyond 64-bit sizes.")
+    return elements
+
+
+def _encodable(name: str) -> bool:
+    """Whether a name has no lone surrogate, which JSON's escapes can spell and no file or screen can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _explain_entry(info: Any, name: str, path: str) -> NoReturn:
