@@ -1,3 +1,27 @@
-"""Will it fit, and why? Exact memory plans for Hugging Face Hub models."""
+"""Will it fit, and why? Exact memory plans for Hugging Face Hub models.
+
+    >>> from hubmem import inspect
+    >>> report = inspect("openai-community/gpt2", offline=True)
+    >>> report.census.parameters
+    124439808
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["HubmemError", "Report", "inspect"]
+
+if TYPE_CHECKING:
+    from hubmem.errors import HubmemError
+    from hubmem.report import Report, inspect
+
+# Imported when first used, so that `hubmem --help` and a plain `import hubmem` cost nothing.
+_HOMES = {"HubmemError": "hubmem.errors", "Report": "hubmem.report", "inspect": "hubmem.report"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hubmem' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

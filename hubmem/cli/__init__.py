@@ -1,0 +1,5 @@
+"""The command line: flags to a frozen value, one call, an exit code."""
+
+from hubmem.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,68 @@
+"""`hubmem REPO…`: the report."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hubmem.cli.options import access_options, workload_options
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="REPO|FOLDER…")
+@click.option("--gpu", "gpus", multiple=True, metavar="[N×]GPU", help="Hold it against this GPU: H100-80GB, 2xA100-80GB, 24GiB.")
+@workload_options
+@click.option("--check", is_flag=True, help="Exit 1 unless it fits every GPU.")
+@click.option("--explain", is_flag=True, help="Show each term with its formula, numbers and source.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json", "markdown", "csv"]),
+    default="table",
+    show_default=True,
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file.")
+@access_options
+def inspect(
+    models: tuple[str, ...],
+    check: bool,
+    explain: bool,
+    output_format: str,
+    output: Path | None,
+    revision: str | None,
+    offline: bool,
+    no_bundled: bool,
+    verbose: bool,
+    **workload: Any,
+) -> int:
+    r"""Say what a model takes and which GPUs it fits, from its config and weight headers.
+
+    \b
+    Exit codes: 0 answered · 1 it does not fit (--check) · 2 usage · 3 the repo cannot be read
+    · 4 the Hub could not be reached.
+    """
+    from hubmem import render, report
+    from hubmem.cli.output import deliver, page_for
+    from hubmem.cli.progress import TerminalObserver, warn
+
+    observer = TerminalObserver(verbose=verbose)
+    try:
+        reports = [
+            report.inspect(
+                model,
+                revision=revision,
+                offline=offline,
+                bundled=not no_bundled,
+                observer=observer,
+                warn=warn,
+                **workload,
+            )
+            for model in models
+        ]
+    finally:
+        observer.finish()
+    for each in reports:
+        if each.snapshot.stands_in:
+            warn(each.snapshot.stands_in)
+    deliver(render.render(reports, output_format, page_for(output), explain=explain), output)
+    return int(check and not all(each.fits_all for each in reports))

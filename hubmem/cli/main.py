@@ -1,0 +1,73 @@
+"""The entry point: which command is meant, and what every way to end looks like."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from hubmem import __version__
+from hubmem.cli.gpus import gpus
+from hubmem.cli.inspect import inspect
+from hubmem.errors import HubmemError
+
+# What a shell reports for a process ended by Ctrl-C.
+_INTERRUPTED = 130
+_DEFAULT_COMMAND = "inspect"
+
+
+class _ReposFirst(click.Group):
+    """A group whose first argument is a repo unless it is a command: `hubmem gpt2` inspects gpt2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command before what is neither a command nor an option of the group."""
+        own_options = {"--help", "-h", "--version"}
+        if args and args[0] not in self.commands and args[0] not in own_options:
+            args = [_DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_ReposFirst,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`hubmem REPO` is short for `hubmem inspect REPO`; `hubmem inspect --help` lists its options.",
+)
+@click.version_option(__version__, message="hubmem %(version)s")
+def _commands() -> None:
+    r"""Will it fit, and why? Exact memory plans for Hugging Face Hub models, from headers alone.
+
+    \b
+      hubmem meta-llama/Llama-3.1-70B                 one repo, or a local folder
+      hubmem Qwen/Qwen3-8B google/gemma-7b            several, side by side
+      hubmem REPO --gpu 2xH100-80GB --context 32k --check
+      hubmem gpus --search h100
+    """
+
+
+_commands.add_command(inspect)
+_commands.add_command(gpus)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; errors meant for people end here, without a traceback."""
+    try:
+        code = _commands.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except HubmemError as error:
+        return _complain(str(error), error.hint, error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("Interrupted.", "", _INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has what it wanted (`| head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    click.echo(f"hubmem: {message}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
+    return code

@@ -1,0 +1,61 @@
+"""Options that several commands share, each bundle one decorator."""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, TypeVar
+
+import click
+
+from hubmem.errors import UsageError
+from hubmem.units import parse_tokens
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Tokens(click.ParamType):
+    """A number of tokens, `32k` accepted."""
+
+    name = "tokens"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it, or fail as click does."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_tokens(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _bundle(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    return lambda command: reduce(lambda done, option: option(done), reversed(options), command)
+
+
+workload_options: Callable[[Any], Any] = _bundle(
+    click.option("--context", type=Tokens(), help="Tokens of a sequence, such as 32k.  [default: 8k, or the model's limit]"),
+    click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Sequences at once."),
+    click.option("--dtype", help="Hold the weights in this precision: bf16, fp8, int8, nf4, …  [default: as stored]"),
+    click.option("--kv-dtype", help="Dtype of the cache.  [default: the model's]"),
+    click.option(
+        "--cache-policy",
+        type=click.Choice(["logical", "transformers"]),
+        default="logical",
+        show_default=True,
+        help="How the positions a sliding window holds are counted.",
+    ),
+    click.option("--encoder-context", type=Tokens(), help="Tokens of an encoder's input.  [default: the model's]"),
+    click.option(
+        "--attention",
+        type=click.Choice(["sdpa", "eager"]),
+        default="sdpa",
+        show_default=True,
+        help="Which attention code computes the activations.",
+    ),
+)
+
+access_options: Callable[[Any], Any] = _bundle(
+    click.option("--revision", help="Branch, tag, refs/pr/N or commit; REPO@REVISION works too."),
+    click.option("--offline", is_flag=True, help="Make no request: answer from what is stored or bundled."),
+    click.option("--no-bundled", is_flag=True, help="Do not fall back on the snapshots that ship with hubmem."),
+    click.option("-v", "--verbose", is_flag=True, help="Show each request on stderr."),
+)

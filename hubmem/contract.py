@@ -1,0 +1,166 @@
+"""The report as JSON: schema `hubmem.report/1`.
+
+Additions are free; a change of meaning bumps the schema.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hubmem.fit.matrix import PRECISIONS, Verdict
+from hubmem.fit.verdict import Cell
+from hubmem.memory.plan import Plan, Term
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture, Dense, Experts
+from hubmem.models.mixers import Attention, LatentAttention
+from hubmem.weights.census import Census
+
+if TYPE_CHECKING:
+    from hubmem.report import Report
+
+SCHEMA = "hubmem.report/1"
+
+
+def report_dict(report: "Report") -> dict[str, Any]:
+    """The report as JSON values."""
+    listing = report.snapshot.listing
+    census = report.census
+    cost = report.snapshot.cost
+    return {
+        "schema": SCHEMA,
+        "repo": listing.repo,
+        "revision": listing.revision,
+        "commit": listing.commit,
+        "source": listing.origin.value,
+        "gated": listing.gated or False,
+        "architecture": _architecture(report.architecture) if report.architecture else None,
+        "parameters": {
+            "total": census.parameters,
+            "active": report.active_parameters,
+            "stored": census.stored_elements,
+            "buffers": census.buffers,
+            "by_role": {role.value: count for role, count in census.by_role().items()},
+            "by_dtype": census.by_dtype(),
+            "basis": census.basis,
+        },
+        "weights": {
+            "format": census.format,
+            "files": census.files,
+            "stored_bytes": census.stored_bytes,
+            "quantization": None,
+        },
+        "workload": _workload(report.workload),
+        "cache": _cache(report),
+        "plan": _plan(report.plan),
+        "verdicts": [_verdict(verdict) for verdict in report.verdicts],
+        "components": [],
+        "alternatives": [],
+        "notes": list(report.notes),
+        "cost": {
+            "requests": cost.requests,
+            "bytes_received": cost.bytes_received,
+            "seconds": round(report.seconds, 3),
+        },
+    }
+
+
+def _architecture(architecture: Architecture) -> dict[str, Any]:
+    attention, feed_forward = architecture.attention, architecture.feed_forward
+    experts = feed_forward if isinstance(feed_forward, Experts) else None
+    return {
+        "model_type": architecture.model_type,
+        "class": architecture.class_name,
+        "layers": len(architecture.layers),
+        "hidden_size": architecture.hidden_size,
+        "intermediate_size": feed_forward.width if isinstance(feed_forward, Dense | Experts) else None,
+        "heads": attention.heads if attention else None,
+        "kv_heads": attention.kv_heads if isinstance(attention, Attention) else None,
+        "head_dim": attention.key_dim if attention else None,
+        "vocab_size": architecture.vocab_size,
+        "max_context": architecture.max_context,
+        "dtype": architecture.dtype,
+        "experts": experts.count if experts else None,
+        "experts_per_token": experts.active if experts else None,
+        "tied_embeddings": architecture.tied_embeddings,
+        "layer_kinds": architecture.layer_kinds,
+        "encoder_layers": len(architecture.encoder),
+        "latent_dim": attention.latent_dim if isinstance(attention, LatentAttention) else None,
+    }
+
+
+def _workload(workload: Workload) -> dict[str, Any]:
+    training = workload.train is not None
+    return {
+        "mode": workload.mode,
+        "engine": workload.engine,
+        "batch": workload.batch,
+        "context": workload.context,
+        "weight_dtype": workload.weight_dtype,
+        "kv_dtype": workload.kv_dtype,
+        "optimizer": workload.optimizer if training else None,
+        "adapter": workload.train if workload.train in ("lora", "qlora") else None,
+        "checkpointing": workload.checkpointing if training else None,
+        "precision": workload.precision if training else None,
+        "attention": workload.attention,
+        "tp": workload.tp,
+        "pp": workload.pp,
+        "ep": workload.ep,
+        "dp": workload.dp,
+        "zero": workload.zero,
+    }
+
+
+def _cache(report: "Report") -> dict[str, Any] | None:
+    if report.cache is None:
+        return None
+    return {
+        "bytes": report.cache.nbytes,
+        "bytes_per_token": report.cache.bytes_per_token,
+        "policy": report.cache.policy.value,
+    }
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    return {
+        "terms": [_term(term) for term in plan.terms],
+        "moment": plan.deciding.name,
+        "peaks": plan.peaks,
+        "allocated_bytes": plan.allocated_bytes,
+        "reserved_bytes": list(plan.reserved_bytes),
+        "total_bytes": plan.total_bytes,
+        "per_gpu_bytes": plan.per_gpu_bytes,
+    }
+
+
+def _term(term: Term) -> dict[str, Any]:
+    low, high = term.range
+    return {
+        "name": term.name,
+        "bytes": term.nbytes,
+        "basis": term.basis.value,
+        "formula": term.formula,
+        "source": term.source,
+        "low": low,
+        "high": high,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "gpu": verdict.gpu.name,
+        "gpus": verdict.gpus,
+        "tp": verdict.gpus,
+        "required_bytes": verdict.fit.required,
+        "usable_bytes": verdict.fit.usable,
+        "verdict": verdict.fit.answer.value,
+        "max_context": verdict.max_context,
+        "max_batch": verdict.max_batch,
+        "advice": [str(advice) for advice in verdict.advice],
+        "smallest": _cells(verdict.cells),
+    }
+
+
+def _cells(cells: tuple[Cell, ...]) -> Mapping[str, Any]:
+    return {
+        name or "as_stored": {"gpus": cell.gpus, "verdict": cell.fit.answer.value}
+        for name, cell in zip(PRECISIONS, cells, strict=True)
+    }

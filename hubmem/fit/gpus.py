@@ -1,0 +1,178 @@
+"""The catalogue of accelerators and rented machines, and how people name them."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from hubmem.errors import UnknownGpu, UsageError
+from hubmem.units import MIB, format_binary, parse_size
+
+_COUNTED = re.compile(r"\s*(\d+)\s*[x×*]\s*(.+)", re.IGNORECASE)
+_BARE_SIZE = re.compile(r"\s*\d+(?:\.\d+)?\s*[kmgt]i?b\s*", re.IGNORECASE)
+_IGNORED = re.compile(r"[^a-z0-9]+")
+_VENDOR_WORDS = re.compile(r"nvidia|geforce|tesla|amd|instinct|radeon|intel|google|apple")
+# More devices than one plan can mean anything for.
+_MOST_DEVICES = 16_384
+
+# What the fit matrix shows when nobody says: what people own and rent, small to large.
+USUAL = ("RTX-4090", "RTX-5090", "L40S", "A100-80GB", "H100-80GB", "H200", "B200", "MI300X")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One accelerator.
+
+    Attributes:
+        name: what users type, such as `H100-80GB`.
+        title: what its maker calls it.
+        memory_bytes: what its driver reports to a process.
+        memory_basis: whether that is measured or assumed from its nominal size.
+        bandwidth_gb_per_s: of its memory, decimal gigabytes, or None where unknown.
+        dtypes: narrow formats its matrix units compute in.
+        sources: of the row.
+    """
+
+    name: str
+    title: str
+    vendor: str
+    kind: str
+    architecture: str
+    memory_bytes: int
+    memory_basis: str
+    bandwidth_gb_per_s: float | None
+    compute_capability: str | None
+    dtypes: tuple[str, ...]
+    aliases: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A machine as clouds rent it, such as `aws:p4de.24xlarge`."""
+
+    name: str
+    gpu: str
+    gpus: int
+    host_ram_gib: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a model is to run: that many of one accelerator.
+
+    Attributes:
+        count: how many, or None where the smallest number that does is asked for.
+    """
+
+    gpu: Gpu
+    count: int | None
+
+
+def catalogue() -> tuple[Gpu, ...]:
+    """Every accelerator, in the order of the data file."""
+    return _catalogue()[0]
+
+
+def machines() -> tuple[Machine, ...]:
+    """Every rented machine."""
+    return _catalogue()[1]
+
+
+def find(name: str) -> Gpu:
+    """The accelerator of that name or alias; case, spaces, dashes and the maker's name do not matter.
+
+    Raises:
+        UnknownGpu: with the nearest names.
+    """
+    gpu = _by_alias().get(_key(name)) or _by_alias().get(_VENDOR_WORDS.sub("", _key(name)))
+    if gpu is None:
+        near = difflib.get_close_matches(_key(name), _by_alias(), n=8, cutoff=0.4)
+        names = list(dict.fromkeys(_by_alias()[alias].name for alias in near))[:4]
+        suggestion = f"Did you mean {', '.join(names)}? " if names else ""
+        raise UnknownGpu(f"Unknown GPU {name!r}.", hint=f"{suggestion}`hubmem gpus` lists all; 24GiB works too.")
+    return gpu
+
+
+def parse_target(text: str) -> Target:
+    """A `--gpu` value: a name, a number and a name, a rented machine, or a size.
+
+    >>> parse_target("2xA100-80GB").count, parse_target("24GiB").gpu.memory_bytes
+    (2, 25769803776)
+
+    Raises:
+        UsageError: the number is out of range, or nothing has that name.
+    """
+    machine = next((machine for machine in machines() if machine.name == text.strip().lower()), None)
+    if machine:
+        return Target(gpu=find(machine.gpu), count=machine.gpus)
+    counted = _COUNTED.fullmatch(text)
+    count, name = (int(counted[1]), counted[2]) if counted else (None, text)
+    if count is not None and not 0 < count <= _MOST_DEVICES:
+        raise UsageError(f"{text!r}: the number of GPUs must be from 1 to {_MOST_DEVICES:,}.")
+    return Target(gpu=_of_size(name) if _BARE_SIZE.fullmatch(name) else find(name), count=count)
+
+
+def _of_size(text: str) -> Gpu:
+    nbytes = parse_size(text)
+    return Gpu(
+        name=format_binary(nbytes),
+        title=f"a device with {format_binary(nbytes)}",
+        vendor="",
+        kind="size",
+        architecture="",
+        memory_bytes=nbytes,
+        memory_basis="assumed",
+        bandwidth_gb_per_s=None,
+        compute_capability=None,
+        dtypes=(),
+        aliases=(),
+        sources=("given on the command line",),
+    )
+
+
+def _key(name: str) -> str:
+    return _IGNORED.sub("", name.lower())
+
+
+@lru_cache(maxsize=1)
+def _by_alias() -> Mapping[str, Gpu]:
+    return {_key(alias): gpu for gpu in catalogue() for alias in (gpu.name, gpu.title, *gpu.aliases)}
+
+
+@lru_cache(maxsize=1)
+def _catalogue() -> tuple[tuple[Gpu, ...], tuple[Machine, ...]]:
+    data: dict[str, Any] = json.loads((files("hubmem") / "data" / "gpus.json").read_text(encoding="utf-8"))
+    return tuple(map(_gpu, data["gpus"])), tuple(map(_machine, data["machines"]))
+
+
+def _gpu(row: Mapping[str, Any]) -> Gpu:
+    return Gpu(
+        name=row["name"],
+        title=row["title"],
+        vendor=row["vendor"],
+        kind=row["kind"],
+        architecture=row["architecture"],
+        memory_bytes=row["memory_mib"] * MIB,
+        memory_basis=row["memory_basis"],
+        bandwidth_gb_per_s=row["bandwidth_gb_per_s"],
+        compute_capability=row["compute_capability"],
+        dtypes=tuple(row["dtypes"]),
+        aliases=tuple(row["aliases"]),
+        sources=tuple(row["sources"]),
+    )
+
+
+def _machine(row: Mapping[str, Any]) -> Machine:
+    return Machine(
+        name=row["name"],
+        gpu=row["gpu"],
+        gpus=row["gpus"],
+        host_ram_gib=row["host_ram_gib"],
+        source=row["source"],
+    )

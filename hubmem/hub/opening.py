@@ -1,0 +1,107 @@
+"""From what a user names to the source that holds it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubmem.errors import RepoNotFound
+from hubmem.hub.source import Observer, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How sources may be opened.
+
+    Attributes:
+        revision: branch, tag, pull request ref or commit; None for the default branch.
+        token: for the Hub; None for the one huggingface_hub finds, False for none.
+        offline: make no request.
+        bundled: whether a bundled snapshot may stand in where the Hub cannot be read.
+        observer: hears of requests and progress.
+        warn: hears of what does not stop the answer.
+    """
+
+    revision: str | None = None
+    token: str | bool | None = None
+    offline: bool = False
+    bundled: bool = True
+    observer: Observer = Observer()  # noqa: RUF009 - it has no state
+    warn: Callable[[str], None] = lambda _: None
+
+
+def split_revision(model: str) -> tuple[str, str | None]:
+    """A repo id and the revision after its `@`.
+
+    >>> split_revision("org/name@refs/pr/4"), split_revision("gpt2")
+    (('org/name', 'refs/pr/4'), ('gpt2', None))
+    """
+    repo, _, revision = model.partition("@")
+    return repo, revision or None
+
+
+def as_folder(model: str | os.PathLike[str]) -> Path | None:
+    """The folder a user means, or None for a repo id; a folder that exists wins, as in transformers."""
+    path = Path(model).expanduser()
+    looks_local = not isinstance(model, str) or model.startswith((".", "/", "~"))
+    return path if looks_local or path.is_dir() else None
+
+
+def open_folder(folder: Path) -> Source:
+    """The checkpoint in a folder.
+
+    Raises:
+        RepoNotFound: there is no such folder.
+    """
+    from hubmem.hub.local import LocalSource
+
+    if not folder.is_dir():
+        raise RepoNotFound(f"No folder {folder}.", hint="A repo id looks like meta-llama/Llama-3.1-8B.")
+    return LocalSource(folder)
+
+
+def open_hub(repo: str, access: Access) -> Source:
+    """The repo on the Hub, or where offline what is stored of it, or a download of it.
+
+    Raises:
+        UsageError: not a repo id.
+        NotCached: offline, and nothing is stored.
+    """
+    from huggingface_hub import constants
+
+    from hubmem.hub.cache import Cache
+    from hubmem.hub.remote import RemoteSource
+    from hubmem.hub.transport import Transport
+
+    if access.offline or constants.HF_HUB_OFFLINE:
+        return open_stored(repo, access)
+    cache = Cache.open(Path(constants.HF_ASSETS_CACHE) / "hubmem", warn=access.warn)
+    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+    transport = Transport(endpoint=endpoint, token=access.token, observer=access.observer)
+    return RemoteSource(
+        repo, revision=access.revision, transport=transport, cache=cache, observer=access.observer
+    )
+
+
+def open_stored(repo: str, access: Access) -> Source:
+    """What earlier runs stored of a repo, or huggingface_hub's download of it; makes no request.
+
+    Raises:
+        NotCached: neither is there.
+    """
+    from huggingface_hub import constants
+
+    from hubmem.errors import NotCached
+    from hubmem.hub.cache import Cache
+    from hubmem.hub.local import downloaded
+    from hubmem.hub.remote import OfflineSource
+
+    cache = Cache.open(Path(constants.HF_ASSETS_CACHE) / "hubmem", warn=access.warn)
+    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+    try:
+        return OfflineSource(repo, revision=access.revision, endpoint=endpoint, cache=cache)
+    except NotCached:
+        source = downloaded(repo, access.revision)
+        if source is None:
+            raise
+        return source

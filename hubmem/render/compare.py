@@ -1,0 +1,99 @@
+"""Several reports side by side, and the same rows as CSV and Markdown."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+
+from hubmem.fit.matrix import PRECISIONS
+from hubmem.render.table import cell_text, precision_label
+from hubmem.render.text import Page, plain
+from hubmem.report import Report
+from hubmem.units import format_gib, format_tokens
+
+_Row = tuple[str, Callable[[Report], str]]
+
+_PLAIN_PAGE = Page()
+
+
+def _architecture(report: Report) -> str:
+    return plain(report.architecture.model_type) if report.architecture else "unknown"
+
+
+def _cache(report: Report) -> str:
+    return format_gib(report.cache.nbytes) if report.cache else "unknown"
+
+
+def _context(report: Report) -> str:
+    limit = report.architecture.max_context if report.architecture else None
+    return format_tokens(limit) if limit else "–"
+
+
+_ROWS: tuple[_Row, ...] = (
+    ("repo", lambda report: plain(report.snapshot.listing.repo)),
+    ("model type", _architecture),
+    ("parameters", lambda report: f"{report.census.parameters:,}"),
+    ("active", lambda report: f"{report.active_parameters:,}"),
+    ("dtype", lambda report: report.census.main_dtype),
+    ("files GiB", lambda report: format_gib(report.census.stored_bytes)),
+    ("max context", _context),
+    ("batch × tokens", lambda report: f"{report.workload.batch} × {report.workload.context:,}"),
+    ("cache GiB", _cache),
+    ("total GiB", lambda report: format_gib(report.plan.per_gpu_bytes)),
+)
+
+
+def rows(reports: Sequence[Report], page: Page = _PLAIN_PAGE) -> list[list[str]]:
+    """A heading and one text a report for each fact, then for each accelerator in the weights' own precision."""
+    table = [[name, *(text(report) for report in reports)] for name, text in _ROWS]
+    for number, verdict in enumerate(reports[0].verdicts):
+        cells = [cell_text(report.verdicts[number].cells[0], page) for report in reports]
+        table.append([verdict.gpu.name, *cells])
+    return table
+
+
+def render(reports: Sequence[Report], page: Page) -> str:
+    """A table for a terminal."""
+    from tabulate import tabulate
+
+    heading, *body = rows(reports, page)
+    return tabulate(body, headers=heading, tablefmt="plain", disable_numparse=True) + "\n"
+
+
+def render_markdown(reports: Sequence[Report]) -> str:
+    """A Markdown table."""
+    from tabulate import tabulate
+
+    heading, *body = rows(reports)
+    return tabulate(body, headers=heading, tablefmt="pipe", disable_numparse=True) + "\n"
+
+
+def render_csv(reports: Sequence[Report]) -> str:
+    """One line for each report and accelerator and precision, numbers bare, bytes as integers."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["repo", "commit", "model_type", "parameters", "stored_bytes", "context", "batch", "cache_bytes", "per_gpu_bytes"]
+        + ["gpu", "usable_bytes", "precision", "gpus", "verdict"]
+    )
+    for report in reports:
+        for verdict in report.verdicts:
+            for name, cell in zip((report.workload.weight_dtype, *PRECISIONS[1:]), verdict.cells, strict=True):
+                writer.writerow(
+                    [
+                        report.snapshot.listing.repo,
+                        report.snapshot.listing.commit or "",
+                        report.architecture.model_type if report.architecture else "",
+                        report.census.parameters,
+                        report.census.stored_bytes,
+                        report.workload.context,
+                        report.workload.batch,
+                        report.cache.nbytes if report.cache else "",
+                        report.plan.per_gpu_bytes,
+                        verdict.gpu.name,
+                        verdict.gpu.memory_bytes,
+                        precision_label(name, report),
+                        cell.gpus or "",
+                        cell.fit.answer.value,
+                    ]
+                )
+    return out.getvalue()

@@ -1,0 +1,199 @@
+"""The report on one screen."""
+
+from collections.abc import Iterator
+
+from hubmem.fit.matrix import PRECISIONS, Verdict
+from hubmem.fit.verdict import Answer, Cell
+from hubmem.memory.plan import Basis, Term
+from hubmem.models.architecture import Architecture, Dense, Experts
+from hubmem.models.mixers import Attention, LatentAttention
+from hubmem.render.text import Page, plain, shorten
+from hubmem.report import Report
+from hubmem.units import format_binary, format_decimal, format_gib, format_tokens
+from hubmem.weights import precision
+
+_COLOUR_OF = {Answer.FITS: "green", Answer.TIGHT: "yellow", Answer.NO: "red"}
+_NAME_WIDTH = 14
+_GIB_WIDTH = 10
+_BASIS_WIDTH = 10
+# Roles below this share are added up: a screen has few columns, the JSON has them all.
+_SMALLEST_SHARE = 0.0005
+
+
+def render(report: Report, page: Page) -> str:
+    """The whole report."""
+    blocks = [
+        _identity(report, page),
+        _parameters(report, page),
+        _plan(report, page),
+        _matrix(report, page),
+        _advice(report, page),
+        _notes(report, page),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
+
+
+def _identity(report: Report, page: Page) -> list[str]:
+    listing, census = report.snapshot.listing, report.census
+    commit = listing.commit[:7] if listing.commit else None
+    left = " · ".join(filter(None, [plain(listing.repo), commit, "gated" if listing.gated else None]))
+    first, *rest = page.spread(left, cost_line(report))
+    files = f"{census.files} {census.format} file{'s' if census.files != 1 else ''}"
+    lines = [page.paint(first, "bold"), *rest]
+    lines += page.wrap([census.main_dtype, files, f"{format_gib(census.stored_bytes)} GiB"])
+    if report.architecture:
+        lines += page.wrap(list(architecture_parts(report.architecture)))
+    return lines
+
+
+def cost_line(report: Report) -> str:
+    """Where the answer came from and what it cost."""
+    cost = report.snapshot.cost
+    parts = [report.snapshot.listing.origin.value]
+    if cost.requests:
+        parts += [f"{cost.requests} request{'s' if cost.requests != 1 else ''}", format_decimal(cost.bytes_received)]
+    return " · ".join([*parts, f"{report.seconds:.1f} s"])
+
+
+def architecture_parts(architecture: Architecture) -> Iterator[str]:
+    """The architecture in a few words each."""
+    yield plain(architecture.model_type)
+    encoder = f"{len(architecture.encoder)} encoder + " if architecture.encoder else ""
+    yield f"{encoder}{len(architecture.layers)} layers"
+    yield f"hidden {architecture.hidden_size:,}"
+    attention = architecture.attention
+    if isinstance(attention, Attention):
+        yield f"{attention.heads} heads / {attention.kv_heads} KV heads × {attention.key_dim}"
+    if isinstance(attention, LatentAttention):
+        yield f"{attention.heads} heads, latent {attention.latent_dim} + {attention.rope_dim}"
+    feed_forward = architecture.feed_forward
+    if isinstance(feed_forward, Dense):
+        yield f"MLP {feed_forward.width:,}"
+    if isinstance(feed_forward, Experts):
+        yield f"{feed_forward.count} experts × {feed_forward.width:,}, {feed_forward.active} a token"
+    kinds = architecture.layer_kinds
+    if len(kinds) > 1:
+        yield " + ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.items())
+    yield f"vocabulary {architecture.vocab_size:,}"
+    if architecture.max_context:
+        yield f"context {architecture.max_context:,}"
+    if architecture.tied_embeddings:
+        yield "tied embeddings"
+
+
+def _parameters(report: Report, page: Page) -> list[str]:
+    census = report.census
+    total = census.parameters
+    active = report.active_parameters
+    heading = f"{total:,} parameters" + (f", {active:,} active a token" if active != total else "")
+    shares = [
+        f"{role.value.replace('_', ' ')} {count / total:.1%}"
+        for role, count in census.by_role().items()
+        if total and count / total >= _SMALLEST_SHARE
+    ]
+    lines = [page.paint(heading, "bold"), *page.wrap(shares, indent="  ", between="   ")]
+    dtypes = census.by_dtype()
+    if len(dtypes) > 1 or census.buffers or census.stored_elements != total:
+        stored = ", ".join(f"{count:,} {dtype}" for dtype, count in dtypes.items())
+        buffers = f"; {census.buffers:,} of them buffers" if census.buffers else ""
+        lines += page.paragraph(f"stored elements: {stored}{buffers}", first="  ", rest="    ")
+    return lines
+
+
+def _plan(report: Report, page: Page) -> list[str]:
+    workload = report.workload
+    dtype = precision_label(workload.weight_dtype, report)
+    title = (
+        f"{workload.mode.capitalize()} · {workload.engine} · {dtype} · batch {workload.batch:,}"
+        f" · {workload.context:,} tokens"
+    )
+    lines = [*page.spread(title, "GiB".rjust(_GIB_WIDTH) + " " * _BASIS_WIDTH)]
+    lines[0] = page.paint(lines[0], "bold")
+    lines += [_term_line(term, page) for term in report.plan.terms]
+    ranks = f" each of {report.plan.devices} devices" if report.plan.devices > 1 else " on one device"
+    total = f"  {'total' + ranks}"
+    figure = format_gib(report.plan.per_gpu_bytes).rjust(_GIB_WIDTH)
+    lines.append(page.paint(total.ljust(page.width - _GIB_WIDTH - _BASIS_WIDTH) + figure, "bold"))
+    return lines
+
+
+def _term_line(term: Term, page: Page) -> str:
+    name = shorten(term.name, _NAME_WIDTH).ljust(_NAME_WIDTH)
+    room = page.width - len(name) - _GIB_WIDTH - _BASIS_WIDTH - 4
+    formula = shorten(term.formula, room).ljust(room)
+    basis = term.basis.value
+    return f"  {name}  {formula}{format_gib(term.nbytes).rjust(_GIB_WIDTH)}  {page.paint(basis, 'dim')}".rstrip()
+
+
+def _matrix(report: Report, page: Page) -> list[str]:
+    from tabulate import tabulate
+
+    headers = ["Fits?", "usable GiB", *(precision_label(name, report) for name in _columns(report))]
+    rows = [_matrix_row(verdict, report, page) for verdict in report.verdicts]
+    if report.cache is not None:
+        headers.append("longest context")
+    text = tabulate(
+        rows, headers=headers, tablefmt="plain", disable_numparse=True, colalign=("left", "right", *["left"] * (len(headers) - 2))
+    )
+    return text.splitlines()
+
+
+def _columns(report: Report) -> tuple[str | None, ...]:
+    return (report.workload.weight_dtype, *PRECISIONS[1:])
+
+
+def _matrix_row(verdict: Verdict, report: Report, page: Page) -> list[str]:
+    row = [verdict.gpu.name, format_gib(verdict.gpu.memory_bytes), *(cell_text(cell, page) for cell in verdict.cells)]
+    if report.cache is not None:
+        longest = verdict.context_at_smallest
+        row.append(format_tokens(longest) if longest else "–")
+    return row
+
+
+def cell_text(cell: Cell, page: Page) -> str:
+    """The smallest number that does and how well, or `no`."""
+    answer = cell.fit.answer
+    if cell.gpus is None:
+        return page.paint("no", "red")
+    ranks = f" TP{cell.gpus}" if cell.gpus > 1 else ""
+    return page.paint(f"{cell.gpus}×{ranks}{'' if answer is Answer.FITS else f' {answer.value}'}", _COLOUR_OF[answer])
+
+
+def precision_label(name: str | None, report: Report) -> str:
+    """What a precision is called at the head of a column."""
+    return report.census.main_dtype if name is None else precision.parse(name).label
+
+
+def _advice(report: Report, page: Page) -> list[str]:
+    lines: list[str] = []
+    for verdict in report.verdicts:
+        if verdict.advice:
+            short = format_binary(verdict.fit.short)
+            sentence = (
+                f"On {verdict.gpus}× {verdict.gpu.name} it does not fit: {short} short. Cheapest way to yes: "
+                + " · ".join(map(str, verdict.advice))
+            )
+            lines += page.paragraph(sentence, rest="  ")
+    return lines
+
+
+def _notes(report: Report, page: Page) -> list[str]:
+    return [line for note in report.notes for line in page.paragraph(plain(note), first="note: ", rest="      ")]
+
+
+def explain(report: Report, page: Page) -> str:
+    """Every term with its formula, its numbers and its source; their sum is the total."""
+    lines = [page.paint(f"At its peak ({report.plan.deciding.name}), the fullest device holds:", "bold"), ""]
+    for term in report.plan.terms:
+        lines += [page.paint(f"{term.name}: {term.nbytes:,} bytes ({format_gib(term.nbytes)} GiB), {term.basis.value}", "bold")]
+        lines += page.paragraph(term.formula, first="  = ", rest="    ")
+        lines += page.paragraph(term.source, first="  source: ", rest="    ")
+        if term.basis is Basis.ASSUMED:
+            low, high = term.range
+            lines.append(f"  range: {format_gib(low)} to {format_gib(high)} GiB")
+    lines += ["", page.paint(f"total: {report.plan.per_gpu_bytes:,} bytes ({format_gib(report.plan.per_gpu_bytes)} GiB)", "bold")]
+    peaks = ", ".join(f"{phase} {format_gib(nbytes)} GiB" for phase, nbytes in report.plan.peaks.items())
+    low, high = report.plan.reserved_bytes
+    lines += page.paragraph(f"peaks: {peaks}; the allocator reserves {format_gib(low)} to {format_gib(high)} GiB.")
+    lines += [line for note in report.plan.notes for line in page.paragraph(note, first="note: ", rest="      ")]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,103 @@
+"""A model as it was found: its files, its config and its tensors; everything after it is pure."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from hubmem.errors import GatedRepo, HubmemError, HubUnreachable, NotCached
+from hubmem.hub import bundled
+from hubmem.hub.opening import Access, as_folder, open_folder, open_hub, open_stored, split_revision
+from hubmem.hub.source import Cost, Listing, Source
+from hubmem.models.config import Config, parse_config
+from hubmem.units import format_count
+from hubmem.weights import layout
+from hubmem.weights.census import Census
+from hubmem.weights.reading import read_census
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What was read of a model.
+
+    Attributes:
+        config: of `config.json`, or None where the repo has none.
+        stands_in: why this is not what the Hub has now, or "".
+    """
+
+    listing: Listing
+    config: Config | None
+    census: Census
+    cost: Cost
+    stands_in: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def take_snapshot(model: str | os.PathLike[str], access: Access) -> Snapshot:
+    """Read a repo or a folder; where the Hub cannot be read, what is stored or bundled stands in, and says so.
+
+    Raises:
+        HubmemError: it cannot be read, and nothing stands in.
+    """
+    folder = as_folder(model)
+    if folder is not None:
+        return _read(open_folder(folder))
+    repo, revision = split_revision(str(model))
+    if revision:
+        access = replace(access, revision=revision)
+    source: Source | None = None
+    try:
+        source = open_hub(repo, access)
+        return _read(source)
+    except GatedRepo as error:
+        listing = source.listing() if source else None
+        return _stand_in(error, repo, access, listing)
+    except HubUnreachable as error:
+        if not isinstance(error, NotCached):
+            with suppress(HubmemError):
+                stored = _read(open_stored(repo, access))
+                return replace(stored, stands_in=f"{error} The answer is from what was stored before.")
+        return _stand_in(error, repo, access, None)
+
+
+def _read(source: Source) -> Snapshot:
+    listing = source.listing()
+    # Weights first: config.json is already under way while their headers are asked for.
+    census = read_census(source, layout.choose(listing.files))
+    text = source.text("config.json")
+    return Snapshot(
+        listing=listing,
+        config=parse_config(text) if text is not None else None,
+        census=census,
+        cost=source.cost,
+        notes=() if text is not None else ("The repo has no config.json: the cache cannot be known.",),
+    )
+
+
+def _stand_in(error: HubmemError, repo: str, access: Access, listing: Listing | None) -> Snapshot:
+    """The bundled snapshot of a repo that cannot be read, beside what the Hub's public listing says of it."""
+    source = bundled.find(listing.repo if listing else repo) if access.bundled else None
+    if source is None:
+        raise _with_public_counts(error, listing)
+    snapshot = _read(source)
+    published = listing.published_counts if listing else {}
+    return replace(
+        snapshot,
+        stands_in=f"{error} The answer is from the snapshot bundled with hubmem.",
+        notes=(*snapshot.notes, *_count_disagreement(snapshot.census.by_dtype(), published)),
+    )
+
+
+def _with_public_counts(error: HubmemError, listing: Listing | None) -> HubmemError:
+    """The same error; its hint tells what is public about a gated repo."""
+    if listing and listing.published_counts:
+        counts = ", ".join(f"{format_count(n)} {dtype}" for dtype, n in listing.published_counts.items())
+        error.hint = f"{error.hint} The Hub's public count for it is {counts} elements.".strip()
+    return error
+
+
+def _count_disagreement(ours: Mapping[str, int], published: Mapping[str, int]) -> tuple[str, ...]:
+    if not published or sum(ours.values()) == sum(published.values()):
+        return ()
+    return (f"The Hub counts {sum(published.values()):,} elements in this repo, the snapshot {sum(ours.values()):,}.",)
+
