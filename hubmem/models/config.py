@@ -38,7 +38,7 @@ class Config:
         return any(name in self._raw for name in self._spellings(key))
 
     def integer(self, *keys: str) -> int:
-        """The first of the keys that is there, which must be a whole number.
+        """A whole number, under the first of the keys that is there.
 
         Raises:
             MalformedConfig: absent, null, or not a whole number.
@@ -46,17 +46,21 @@ class Config:
         return self._required(self.optional_integer(*keys), keys, int)
 
     def optional_integer(self, *keys: str) -> int | None:
-        """The first of the keys that is there and not null, as a whole number, or None."""
-        for key in keys:
-            value = self._find(key)
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
-            if value is not None:
-                whole = self._checked(value, int, key)
-                if abs(whole) > _LARGEST_INT:
-                    raise MalformedConfig(f"{whole} is out of range", key=self.path_of(key))
-                return whole
-        return None
+        """Like `integer`, or None where it is null or nowhere.
+
+        The first key that the file has and that is not null counts; what the class assumes counts only
+        where the file has none of them.
+        """
+        key = self._present(keys)
+        value = self._find(key)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if value is None:
+            return None
+        whole = self._checked(value, int, key)
+        if abs(whole) > _LARGEST_INT:
+            raise MalformedConfig(f"{whole} is out of range", key=self.path_of(key))
+        return whole
 
     def positive(self, *keys: str) -> int:
         """Like `integer`, and above zero."""
@@ -70,6 +74,15 @@ class Config:
     def optional_positive(self, *keys: str) -> int | None:
         """Like `optional_integer`, and above zero where it is there."""
         return None if self.optional_integer(*keys) is None else self.positive(*keys)
+
+    def integer_at(self, key: str, layer: int) -> int | None:
+        """A whole number for all layers, or that layer's in a list of one each; None where absent or null."""
+        value = self._find(key)
+        if not isinstance(value, list):
+            return self.optional_integer(key)
+        if layer >= len(value):
+            raise MalformedConfig(f"has {len(value)} entries, none for layer {layer}", key=self.path_of(key))
+        return None if value[layer] is None else self._checked(value[layer], int, key)
 
     def boolean(self, key: str, *, default: bool = False) -> bool:
         """A truth value; absent or null is the default."""
@@ -106,10 +119,37 @@ class Config:
         nested: dict[str, Any] = self._checked(value, dict, key)
         return Config(nested, path=self.path_of(key), model_type=self._class.sub_configs.get(key))
 
+    def read_as(self, model_type: str) -> "Config":
+        """The same keys with another class's defaults and spellings: the flat file of a composite model."""
+        return Config({**self._raw, "model_type": model_type}, path=self._path)
+
+    def sub_type(self, key: str) -> str:
+        """The model type the class gives a nested config that does not name one, or ""."""
+        return self._class.sub_configs.get(key, "")
+
+    def with_values(self, values: Mapping[str, Any]) -> "Config":
+        """The config with some keys set, by the spellings they already have."""
+        spelled = {self._spelled(key): value for key, value in values.items()}
+        return Config({**self._raw, **spelled}, path=self._path, model_type=self.model_type)
+
+    def at_layer(self, layer: int) -> "Config":
+        """The config as one layer sees it: with what `per_layer_config` sets for it.
+
+        Raises:
+            MalformedConfig: an entry is not an object.
+        """
+        for index, values in (self.mapping("per_layer_config") or {}).items():
+            if index.isdigit() and int(index) == layer:
+                return self.with_values(self._checked(values, dict, "per_layer_config"))
+        return self
+
     def path_of(self, key: str) -> str:
         """The key's path from the top of the file, in the spelling the file uses."""
-        spelled = next((name for name in self._spellings(key) if name in self._raw), key)
+        spelled = self._spelled(key)
         return f"{self._path}.{spelled}" if self._path else spelled
+
+    def _spelled(self, key: str) -> str:
+        return next((name for name in self._spellings(key) if name in self._raw), key)
 
     def _spellings(self, key: str) -> tuple[str, ...]:
         other = self._class.attribute_map.get(key)
@@ -123,7 +163,10 @@ class Config:
         return next((self._class.values[name] for name in spellings if name in self._class.values), None)
 
     def _present(self, keys: Sequence[str]) -> str:
-        return next((key for key in keys if key in self), keys[0])
+        """The key that is read: one the file has, better not null; else one the class has a default for."""
+        written = [key for key in keys if key in self]
+        candidates = written or list(keys)
+        return next((key for key in candidates if self._find(key) is not None), candidates[0])
 
     def _required(self, value: _Value | None, keys: Sequence[str], kind: type) -> _Value:
         if value is None:
@@ -135,9 +178,9 @@ class Config:
     def _checked(self, value: Any, kind: type[_Value], key: str) -> _Value:
         # bool is a subclass of int, and `true` is not a number of heads.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            got = _NAMES.get(type(value), type(value).__name__)
             raise MalformedConfig(
-                f"expected {_NAMES[kind]}, got {_NAMES.get(type(value), type(value).__name__)} {_excerpt(value)}",
-                key=self.path_of(key),
+                f"expected {_NAMES[kind]}, got {got} {_excerpt(value)}", key=self.path_of(key)
             )
         return value
 

@@ -18,7 +18,8 @@ class ClassDefaults:
     """One config class.
 
     Attributes:
-        values: what it assumes for an absent key; null where it computes the value from others.
+        values: what it assumes for an absent key, older spellings of keys included; null where it computes
+            the value from others.
         attribute_map: its own spelling of a canonical key (`hidden_size` → `n_embd`).
         sub_configs: the model type of each nested config.
     """
@@ -40,7 +41,7 @@ def class_defaults(model_type: str) -> ClassDefaults:
     if "same_as" in row:
         return class_defaults(row["same_as"])
     return ClassDefaults(
-        values=row.get("defaults", {}),
+        values={**row.get("legacy", {}), **row.get("defaults", {})},
         attribute_map=row.get("attribute_map", {}),
         sub_configs=row.get("sub_configs", {}),
     )

@@ -152,10 +152,11 @@ class LatentAttention:
         return "latent_attention"
 
     def kept(self, span: Span) -> Kept:
-        """r + rope dim (+ index dim) for each position.
+        """One vector of r + rope dim (+ index dim) for each position.
 
-        >>> LatentAttention(heads=128, latent_dim=512, rope_dim=64, key_dim=192, value_dim=128).kept(Span(tokens=2))
-        Kept(cached=1152, model=0, float32=0)
+        >>> v3 = LatentAttention(heads=128, latent_dim=512, rope_dim=64, key_dim=192, value_dim=128)
+        >>> v3.kept(Span(tokens=2)).cached
+        1152
         """
         return Kept(cached=span.tokens * (self.latent_dim + self.rope_dim + self.index_dim))
 

@@ -1,0 +1,49 @@
+"""One row of the table of model families."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hubmem.models.config import Config
+from hubmem.models.stack import Stack
+
+
+def always(_: Config) -> bool:
+    """A model made to generate."""
+    return True
+
+
+def never(_: Config) -> bool:
+    """An encoder."""
+    return False
+
+
+def as_decoder(config: Config) -> bool:
+    """BERT and its kin generate where `is_decoder` is set."""
+    return config.boolean("is_decoder")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Model types that are read alike.
+
+    Attributes:
+        model_types: separated by spaces.
+        decoder: how the only stack, or that of the decoder, is read.
+        encoder: how the stack of an encoder beside it is read.
+        generates: whether a model keeps a cache.
+        body: keys of nested configs, the first that is there being the language model's; the family is
+            then that of its own type.
+        tied: whether the head is the embedding, where the model type leaves no choice.
+    """
+
+    model_types: str
+    decoder: Stack = field(default_factory=Stack)
+    encoder: Stack | None = None
+    generates: Callable[[Config], bool] = always
+    body: tuple[str, ...] = ()
+    tied: bool | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The model types, one by one."""
+        return tuple(self.model_types.split())

@@ -1,0 +1,56 @@
+"""One stack of layers: how the kinds, mixers and feed-forward parts of a model type come together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hubmem.errors import MalformedConfig
+from hubmem.models import attention, feed_forward
+from hubmem.models.architecture import Layer
+from hubmem.models.attention import MixerReader
+from hubmem.models.config import Config
+from hubmem.models.feed_forward import FeedForwardReader
+from hubmem.models.patterns import CHUNKED, FULL, NO_MIXER, SLIDING, Pattern, by_window, layer_kinds
+
+_USUAL: Mapping[str, MixerReader] = {
+    FULL: attention.full,
+    SLIDING: attention.sliding,
+    CHUNKED: attention.chunked,
+    NO_MIXER: attention.no_mixer,
+}
+# Real models end at a few hundred; a config that claims more is damaged, and would take forever to read.
+_MOST_LAYERS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """How a stack is read.
+
+    Attributes:
+        count: keys of the number of layers, the first that is there.
+        pattern: the kinds of layers where the config does not list them.
+        mixers: how kinds of layers are read that are not read as usual.
+        feed_forward: how the feed-forward part of a layer is read.
+    """
+
+    count: tuple[str, ...] = ("num_hidden_layers",)
+    pattern: Pattern = by_window
+    mixers: Mapping[str, MixerReader] = field(default_factory=dict)
+    feed_forward: FeedForwardReader = feed_forward.gated
+
+    def read(self, config: Config) -> tuple[Layer, ...]:
+        """The layers.
+
+        Raises:
+            MalformedConfig: a key is missing or of a wrong type, or two contradict each other.
+        """
+        count = config.positive(*self.count)
+        if count > _MOST_LAYERS:
+            raise MalformedConfig(f"{count} layers are out of range", key=config.path_of(self.count[0]))
+        kinds = layer_kinds(config, count, self.pattern)
+        return tuple(self._layer(config.at_layer(index), index, kind) for index, kind in enumerate(kinds))
+
+    def _layer(self, config: Config, index: int, kind: str) -> Layer:
+        read = self.mixers.get(kind) or _USUAL.get(kind)
+        if read is None:
+            raise MalformedConfig(f"unknown kind of layer {kind!r}", key=config.path_of("layer_types"))
+        return Layer(mixers=read(config, index), feed_forward=self.feed_forward(config, index))
