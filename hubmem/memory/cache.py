@@ -1,0 +1,133 @@
+"""The KV cache and recurrent states of a workload: the sum over layers of what each keeps."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from hubmem import dtypes
+from hubmem.memory.plan import Basis, Term
+from hubmem.memory.static import compute_dtype
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture
+from hubmem.models.mixers import Attention, Kept, LatentAttention, Mixer, Span
+from hubmem.units import format_binary
+
+_SOURCE = "K and V of every position a later token can see, layer by layer; DynamicCache of transformers 5.23"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Widths:
+    """Bits of an element in the cache, and of one in the dtype the model computes in."""
+
+    cache_bits: int
+    model_bits: int
+
+    def nbytes(self, kept: Kept) -> int:
+        return kept.nbytes(cache_bits=self.cache_bits, model_bits=self.model_bits)
+
+
+def cache_bytes(
+    architecture: Architecture | None, workload: Workload, *, stored: str | None = None
+) -> int | None:
+    """Bytes that all sequences of the workload keep between steps, or None where the layers are not known.
+
+    b · Σ over layers of what a layer keeps for one sequence; 0 for a model that does not generate.
+
+    `stored` is the dtype most weights are stored in; it decides where the config names none.
+
+    Source: https://huggingface.co/docs/transformers/kv_cache; each mixer names its own.
+
+    >>> from hubmem.models.architecture import Layer
+    >>> attention = Attention(heads=64, kv_heads=8, key_dim=128, value_dim=128)
+    >>> llama = Architecture(
+    ...     model_type="llama", class_name=None, hidden_size=8192, vocab_size=128256, max_context=131072,
+    ...     dtype="BF16", tied_embeddings=False,
+    ...     layers=(Layer(mixers=(attention,), feed_forward=None),) * 80)
+    >>> cache_bytes(llama, Workload(context=8192)) == 80 * 8192 * 2 * 8 * 128 * 2
+    True
+    """
+    if architecture is None:
+        return None
+    kept = architecture.kept(span_of(workload, workload.context))
+    return workload.batch * _widths(architecture, workload, stored).nbytes(kept)
+
+
+def bytes_per_token(architecture: Architecture, workload: Workload, *, stored: str | None = None) -> int:
+    """Bytes one more token of one sequence costs at this context, in all layers.
+
+    A full window, a recurrent state and an encoder's keys cost nothing more.
+    """
+    widths = _widths(architecture, workload, stored)
+    now, then = (
+        architecture.kept(span_of(workload, tokens)) for tokens in (workload.context, workload.context + 1)
+    )
+    return widths.nbytes(then) - widths.nbytes(now)
+
+
+def span_of(workload: Workload, tokens: int) -> Span:
+    """So many decoder tokens after an encoder's input, which is as long as the context unless given."""
+    return Span(
+        tokens=tokens,
+        encoder_tokens=workload.encoder_context or workload.context,
+        policy=workload.cache_policy,
+    )
+
+
+def cache_term(
+    architecture: Architecture, workload: Workload, *, tokens: int, stored: str | None = None
+) -> Term:
+    """What the sequences keep once each has so many tokens, with each kind of layer in the formula."""
+    widths = _widths(architecture, workload, stored)
+    span = span_of(workload, tokens)
+    kinds = Counter(mixer for layer in architecture.layers for mixer in layer.mixers)
+    parts = [_describe(mixer, layers, span, widths) for mixer, layers in kinds.items()]
+    return Term(
+        name="KV cache",
+        nbytes=workload.batch * widths.nbytes(architecture.kept(span)),
+        basis=Basis.DERIVED,
+        formula=" + ".join(filter(None, parts))
+        + (f", × {workload.batch} sequences" if workload.batch > 1 else ""),
+        source=_SOURCE,
+    )
+
+
+def _widths(architecture: Architecture, workload: Workload, stored: str | None) -> _Widths:
+    model = compute_dtype(architecture, workload, stored)
+    cache = dtypes.parse(workload.kv_dtype) if workload.kv_dtype else model
+    return _Widths(cache_bits=cache.bits, model_bits=model.bits)
+
+
+def _describe(mixer: Mixer, layers: int, span: Span, widths: _Widths) -> str:
+    """One kind of layer: `80 layers × 2 × 8 × 128 × 2 B = 320 KiB a token × 8,192`."""
+    kept = mixer.kept(span)
+    if kept == Kept():
+        return ""
+    width = _number(widths.cache_bits / 8)
+    count = f"{layers} layer" if layers == 1 else f"{layers} layers"
+    if isinstance(mixer, Attention) and (positions := _positions(mixer, kept)):
+        heads = mixer.cached_heads or mixer.kv_heads
+        dims = f"2 × {heads} × {mixer.key_dim}"
+        if mixer.key_dim != mixer.value_dim:
+            dims = f"{heads} × ({mixer.key_dim} + {mixer.value_dim})"
+        each = layers * heads * (mixer.key_dim + mixer.value_dim) * widths.cache_bits // 8
+        return f"{count} × {dims} × {width} B = {format_binary(each)} a token × {positions:,}{_window(mixer)}"
+    if isinstance(mixer, LatentAttention):
+        index = f" + {mixer.index_dim}" if mixer.index_dim else ""
+        dims = f"({mixer.latent_dim} + {mixer.rope_dim}{index})"
+        each = layers * kept.cached * widths.cache_bits // 8 // span.tokens
+        return f"{count} × {dims} × {width} B = {format_binary(each)} a token × {span.tokens:,}"
+    return f"{count} × {format_binary(widths.nbytes(kept))} of {mixer.kind}"
+
+
+def _positions(mixer: Attention, kept: Kept) -> int:
+    return kept.cached // ((mixer.cached_heads or mixer.kv_heads) * (mixer.key_dim + mixer.value_dim))
+
+
+def _window(mixer: Attention) -> str:
+    if mixer.source == "cross":
+        return " of the encoder"
+    return f" in a window of {mixer.window:,}" if mixer.window else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == math.floor(value) else f"{value:g}"

@@ -1,0 +1,25 @@
+"""The memory of running a model: which engine, and its plan for the fullest device."""
+
+from hubmem.errors import UsageError
+from hubmem.memory import transformers
+from hubmem.memory.plan import Plan
+from hubmem.memory.sharding import ranks
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture
+from hubmem.weights.census import Census
+
+
+def plan_inference(architecture: Architecture | None, census: Census, workload: Workload) -> Plan:
+    """What running the workload takes on its fullest device.
+
+    A model of unknown layers gets a plan of its weights alone, with a note that says so.
+
+    Raises:
+        UsageError: the workload contradicts itself or the model.
+    """
+    if workload.train:
+        raise UsageError(f"A workload that trains ({workload.train}) has no plan for inference.")
+    if workload.engine != "transformers":
+        raise UsageError(f"Unknown engine {workload.engine!r}.", hint="Known: transformers.")
+    plans = (transformers.plan(rank) for rank in ranks(architecture, census, workload))
+    return max(plans, key=lambda plan: plan.per_gpu_bytes)

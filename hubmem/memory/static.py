@@ -1,0 +1,81 @@
+"""What is held from the first moment to the last: the weights and buffers of one rank."""
+
+from collections.abc import Callable
+
+from hubmem import dtypes
+from hubmem.dtypes import Dtype
+from hubmem.memory.plan import Basis, Term
+from hubmem.memory.sharding import Rank
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture
+from hubmem.units import format_binary
+from hubmem.weights.census import Census, TensorGroup
+from hubmem.weights.roles import Role
+
+GroupBytes = Callable[[TensorGroup], int]
+
+
+def compute_dtype(architecture: Architecture | None, workload: Workload, stored: str | None = None) -> Dtype:
+    """The dtype activations have: that of the weights where they are held unquantized, else the config's.
+
+    `stored` is the dtype most weights are stored in; it decides where the config names none.
+    """
+    named = (workload.weight_dtype, architecture.dtype if architecture else None, stored)
+    candidates = (dtypes.find(name) for name in named if name)
+    wide = (dtype for dtype in candidates if dtype is not None and dtype.floating and dtype.bits >= 16)
+    return next(wide, dtypes.of("BF16"))
+
+
+def held_bytes(workload: Workload) -> GroupBytes:
+    """How many bytes the tensors of a group take as the workload holds them."""
+    if workload.weight_dtype is None:
+        return _as_stored
+    from hubmem.weights.precision import parse
+
+    return parse(workload.weight_dtype).nbytes
+
+
+def weights_terms(census: Census, workload: Workload, rank: Rank) -> tuple[Term, ...]:
+    """The weights on one rank, and the saved buffers beside them where there are any."""
+    size = held_bytes(workload)
+    weights = rank.nbytes(size, lambda group: group.role is not Role.BUFFER)
+    buffers = rank.nbytes(_as_stored, lambda group: group.role is Role.BUFFER)
+    terms = [_weights_term(weights, census, workload, rank)]
+    if buffers:
+        terms.append(
+            Term(
+                name="buffers",
+                nbytes=buffers,
+                basis=Basis.MEASURED,
+                formula=f"{census.buffers:,} saved elements that are not trained",
+                source=_where_read(census),
+            )
+        )
+    return tuple(terms)
+
+
+def _weights_term(nbytes: int, census: Census, workload: Workload, rank: Rank) -> Term:
+    share = "" if rank.whole else f", {format_binary(nbytes)} of them on the fullest of {workload.devices}"
+    if workload.weight_dtype is None:
+        return Term(
+            name="weights",
+            nbytes=nbytes,
+            basis=Basis.MEASURED if rank.whole else Basis.DERIVED,
+            formula=f"{census.tensors:,} tensors as stored{share}",
+            source=_where_read(census),
+        )
+    return Term(
+        name="weights",
+        nbytes=nbytes,
+        basis=Basis.DERIVED,
+        formula=f"{census.parameters:,} parameters held in {workload.weight_dtype}{share}",
+        source=f"shapes from {_where_read(census)}; layout of {workload.weight_dtype}",
+    )
+
+
+def _as_stored(group: TensorGroup) -> int:
+    return group.nbytes
+
+
+def _where_read(census: Census) -> str:
+    return f"{census.format} {census.basis}"

@@ -1,0 +1,41 @@
+import pytest
+from hubmem.errors import UsageError
+from hubmem.memory.inference import plan_inference
+from hubmem.memory.plan import Basis
+from hubmem.memory.workload import Workload
+
+from tests.memory.models import llama
+
+LLAMA, TENSORS = llama()
+
+
+def test_weights_are_what_the_files_hold() -> None:
+    weights = plan_inference(LLAMA, TENSORS, Workload()).of("weights")
+    assert weights is not None
+    assert (weights.nbytes, weights.basis) == (TENSORS.stored_bytes, Basis.MEASURED)
+
+
+def test_the_terms_sum_to_what_the_device_holds() -> None:
+    plan = plan_inference(LLAMA, TENSORS, Workload())
+    assert sum(term.nbytes for term in plan.terms) == plan.per_gpu_bytes
+
+
+def test_prefill_and_decode_are_told_apart() -> None:
+    assert plan_inference(LLAMA, TENSORS, Workload()).peaks.keys() == {"prefill", "decode"}
+
+
+def test_unknown_layers_get_their_weights_and_a_note() -> None:
+    plan = plan_inference(None, TENSORS, Workload())
+    assert plan.allocated_bytes == TENSORS.stored_bytes
+    assert any("not known" in note for note in plan.notes)
+
+
+def test_two_ranks_hold_less_each_and_more_together() -> None:
+    one, two = (plan_inference(LLAMA, TENSORS, Workload(tp=tp)) for tp in (1, 2))
+    assert two.devices == 2
+    assert one.per_gpu_bytes / 2 < two.per_gpu_bytes < one.per_gpu_bytes
+
+
+def test_a_split_the_model_cannot_have_is_refused() -> None:
+    with pytest.raises(UsageError, match="64 attention heads cannot be split over 3 ranks"):
+        plan_inference(LLAMA, TENSORS, Workload(tp=3))

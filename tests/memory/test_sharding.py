@@ -1,0 +1,124 @@
+from dataclasses import replace
+
+import pytest
+from hubmem.errors import UsageError
+from hubmem.memory.sharding import Split, legal_tp, ranks, split_of, stages
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture, Experts, Layer
+from hubmem.weights.census import Census, TensorGroup
+from hubmem.weights.roles import role_of
+
+from tests.memory.models import census, llama
+
+LLAMA, TENSORS = llama()
+
+
+def _bytes(workload: Workload, architecture: Architecture | None = LLAMA, tensors: Census = TENSORS) -> int:
+    return max(rank.nbytes(_size) for rank in ranks(architecture, tensors, workload))
+
+
+def _size(group: TensorGroup) -> int:
+    return group.nbytes
+
+
+@pytest.mark.parametrize(
+    ("template", "shape", "split"),
+    [
+        ("model.layers.{0..1}.self_attn.q_proj.weight", (64, 64), Split.EVENLY),
+        ("model.layers.{0..1}.self_attn.k_proj.weight", (16, 64), Split.KV_HEADS),
+        ("model.layers.{0..1}.self_attn.v_proj.bias", (16,), Split.KV_HEADS),
+        ("model.layers.{0..1}.self_attn.o_proj.bias", (64,), Split.WHOLE),
+        ("model.layers.{0..1}.self_attn.qkv_proj.weight", (96, 64), Split.FUSED_QKV),
+        ("transformer.h.{0..1}.self_attention.query_key_value.weight", (96, 64), Split.FUSED_QKV),
+        ("transformer.h.{0..1}.attn.c_attn.weight", (64, 192), Split.FUSED_QKV),
+        ("model.layers.{0..1}.self_attn.kv_a_proj_with_mqa.weight", (576, 64), Split.WHOLE),
+        ("model.layers.{0..1}.self_attn.kv_b_proj.weight", (64, 512), Split.EVENLY),
+        ("model.layers.{0..1}.self_attn.q_norm.weight", (64,), Split.WHOLE),
+        ("model.layers.{0..1}.mlp.down_proj.weight", (64, 256), Split.EVENLY),
+        ("model.layers.{0..1}.mlp.experts.{0..7}.up_proj.weight", (64, 64), Split.EXPERTS),
+        ("model.layers.{0..1}.mlp.gate.weight", (8, 64), Split.WHOLE),
+        ("model.layers.{0..1}.mlp.shared_experts.up_proj.weight", (64, 64), Split.EVENLY),
+        ("model.embed_tokens.weight", (1000, 64), Split.VOCABULARY),
+        ("transformer.wpe.weight", (1024, 64), Split.WHOLE),
+        ("lm_head.weight", (1000, 64), Split.VOCABULARY),
+    ],
+)
+def test_a_tensor_is_split_by_its_role(template: str, shape: tuple[int, ...], split: Split) -> None:
+    assert split_of(template, role_of(template, shape)) is split
+
+
+def test_one_rank_holds_everything_of_an_undivided_model() -> None:
+    assert _bytes(Workload()) == TENSORS.stored_bytes
+
+
+def test_norms_are_on_every_rank_and_matrices_on_one_each() -> None:
+    norms = 2 * (80 * 2 + 1) * 8192
+    assert _bytes(Workload(tp=4)) == (TENSORS.stored_bytes - norms) // 4 + norms
+
+
+def test_kv_heads_are_copied_where_there_are_more_ranks_than_heads() -> None:
+    beyond = _bytes(Workload(tp=16)) - _bytes(Workload(tp=32)) * 2
+    norms = 2 * (80 * 2 + 1) * 8192
+    keys_and_values = 80 * 2 * (128 * 8192) * 2
+    assert beyond == -norms - keys_and_values
+
+
+def test_a_vocabulary_is_filled_up_before_it_is_split() -> None:
+    gpt = census({"transformer.wte.weight": (50257, 768)})
+    assert _bytes(Workload(tp=2), None, gpt) == 50304 // 2 * 768 * 2
+
+
+def test_stages_hold_their_layers_and_their_end() -> None:
+    first, last = (rank.nbytes(_size) for rank in ranks(LLAMA, TENSORS, Workload(pp=2)))
+    assert first + last == TENSORS.stored_bytes
+    assert last - first == 2 * 8192
+
+
+def test_uneven_stages_put_the_extra_layer_first() -> None:
+    assert [len(stage.layers) for stage in stages(80, 3)] == [27, 27, 26]
+
+
+def test_whole_experts_go_to_expert_parallel_ranks() -> None:
+    part = Experts(count=8, active=2, width=256, shared_width=0, gated=True)
+    mixture = replace(LLAMA, layers=(Layer(mixers=LLAMA.layers[0].mixers, feed_forward=part),) * 2)
+    experts = census(
+        {f"model.layers.{i}.mlp.experts.{j}.up_proj.weight": (256, 64) for i in (0, 1) for j in range(8)}
+    )
+    (rank,) = ranks(mixture, experts, Workload(tp=4, ep=4))
+    assert rank.nbytes(_size) == experts.stored_bytes // 4
+    assert rank.architecture is not None
+    assert rank.architecture.feed_forward == replace(part, count=2)
+
+
+@pytest.mark.parametrize(
+    ("tp", "named"),
+    [
+        (3, "64 attention heads cannot be split over 3 ranks"),
+        (128, "64 attention heads cannot be split over 128"),
+    ],
+)
+def test_a_refusal_names_both_values(tp: int, named: str) -> None:
+    assert named in (legal_tp(LLAMA, TENSORS, tp) or "")
+
+
+@pytest.mark.parametrize("tp", [1, 2, 4, 8, 16, 32, 64])
+def test_powers_of_two_up_to_the_heads_are_legal(tp: int) -> None:
+    assert legal_tp(LLAMA, TENSORS, tp) is None
+
+
+def test_unknown_layers_are_judged_by_their_shapes() -> None:
+    odd = census({"blocks.{0}.mlp.fc1.weight": (7, 9)})
+    assert "cannot be split over 2 ranks" in (legal_tp(None, odd, 2) or "")
+    assert legal_tp(None, TENSORS, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("workload", "named"),
+    [
+        (Workload(pp=81), "80 layers cannot be put into 81"),
+        (Workload(tp=2, ep=2), "llama has no experts"),
+    ],
+)
+def test_a_division_the_model_cannot_have_is_refused(workload: Workload, named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        next(ranks(LLAMA, TENSORS, workload))
