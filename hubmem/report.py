@@ -145,7 +145,7 @@ def inspect(
         snapshot=snapshot,
         architecture=architecture,
         workload=workload,
-        cache=_cache(architecture, workload),
+        cache=_cache(architecture, snapshot.census, workload),
         plan=plan_for(workload),
         verdicts=tuple(
             judge(
@@ -178,12 +178,13 @@ def _context(asked: int | None, architecture: Architecture | None) -> int:
     return asked or min(DEFAULT_CONTEXT, limit or DEFAULT_CONTEXT)
 
 
-def _cache(architecture: Architecture | None, workload: Workload) -> Cache | None:
-    nbytes = cache_bytes(architecture, workload) if architecture else None
+def _cache(architecture: Architecture | None, census: Census, workload: Workload) -> Cache | None:
+    stored = census.main_dtype
+    nbytes = cache_bytes(architecture, workload, stored=stored)
     if architecture is None or nbytes is None:
         return None
     return Cache(
-        nbytes=nbytes, bytes_per_token=bytes_per_token(architecture, workload), policy=workload.cache_policy
+        nbytes=nbytes, bytes_per_token=bytes_per_token(architecture, workload, stored=stored), policy=workload.cache_policy
     )
 
 

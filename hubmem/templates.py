@@ -67,6 +67,15 @@ def numbers(braces: str) -> list[int]:
     return found
 
 
+def pattern(template: str) -> str:
+    """A template with every number or list of numbers as `{}`: what its names have in common.
+
+    >>> pattern("model.layers.{3..5}.mlp.experts.7.w")
+    'model.layers.{}.mlp.experts.{}.w'
+    """
+    return _NUMBERED_PART.sub(".{}", _BRACES.sub("{}", template))
+
+
 def leading_numbers(template: str) -> list[int] | None:
     """The numbers of a template's first numbered part, which in a model's tensor names is the layer.
 

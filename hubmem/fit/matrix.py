@@ -52,7 +52,9 @@ def judge(
     asked = replace(workload, tp=gpus)
     fit = hold(plan_for(asked), target.gpu)
     longest = longest_context(plan_for, asked, target.gpu, max_context) if solvable else None
-    at_smallest = replace(workload, tp=needed) if needed else asked
+    at_smallest = longest
+    if solvable and needed and needed != gpus:
+        at_smallest = longest_context(plan_for, replace(workload, tp=needed), target.gpu, max_context)
     return Verdict(
         gpu=target.gpu,
         gpus=gpus,
@@ -60,7 +62,7 @@ def judge(
         max_context=longest,
         max_batch=largest_batch(plan_for, asked, target.gpu) if solvable else None,
         cells=cells,
-        context_at_smallest=longest_context(plan_for, at_smallest, target.gpu, max_context) if solvable else None,
+        context_at_smallest=at_smallest,
         advice=changes_to_yes(plan_for, asked, target.gpu, max_context=max_context) if fit.answer is Answer.NO else (),
     )
 

@@ -114,12 +114,11 @@ def _largest(holds: Callable[[int], bool], most: int) -> int | None:
     >>> _largest(lambda n: n * n < 1000, 10**6)
     31
     """
+    if holds(most):
+        return most
     if not holds(1):
         return None
-    low, high = 1, 2
-    while high < most and holds(high):
-        low, high = high, high * 2
-    high = min(high, most + 1)
+    low, high = 1, most
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)

@@ -137,7 +137,9 @@ class Rank:
         self, size: Callable[[TensorGroup], int], chosen: Callable[[TensorGroup], bool] = lambda _: True
     ) -> int:
         """Bytes of the chosen groups on this rank, given the size of each group undivided."""
-        return sum(self._part(group, size(group)) for group in self.census.groups if chosen(group))
+        undivided = self.stage.first and self.stage.last
+        groups = self.census.kinds if undivided else self.census.groups
+        return sum(self._part(group, size(group)) for group in groups if chosen(group))
 
     def _part(self, group: TensorGroup, nbytes: int) -> int:
         if self.whole:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TypeGuard, TypeVar
 
 from hubmem.models.mixers import Attention, Kept, LatentAttention, Mixer, Span
@@ -56,7 +56,7 @@ class Layer:
         return reduce(Kept.__add__, (mixer.kept(span) for mixer in self.mixers), Kept())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """What `config.json` says about a model.
 
@@ -86,9 +86,14 @@ class Architecture:
         """What all layers hold in the cache for one sequence; nothing for a model that does not generate."""
         if not self.generates:
             return Kept()
-        return reduce(Kept.__add__, (layer.kept(span) for layer in self.layers), Kept())
+        return reduce(Kept.__add__, (layer.kept(span) * count for layer, count in self.distinct_layers), Kept())
 
-    @property
+    @cached_property
+    def distinct_layers(self) -> tuple[tuple[Layer, int], ...]:
+        """Layers that differ, and how many there are of each, in order of first appearance."""
+        return tuple(Counter(self.layers).items())
+
+    @cached_property
     def attention(self) -> Attention | LatentAttention | None:
         """The most common attention over a layer's own sequence, for a one-line description."""
         mixers = (mixer for layer in self.layers for mixer in layer.mixers)

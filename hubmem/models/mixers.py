@@ -57,6 +57,10 @@ class Kept:
             float32=self.float32 + other.float32,
         )
 
+    def __mul__(self, times: int) -> "Kept":
+        """That many times as much."""
+        return Kept(cached=times * self.cached, model=times * self.model, float32=times * self.float32)
+
     def nbytes(self, *, cache_bits: int, model_bits: int) -> int:
         """Bytes, with the dtypes' widths in bits.
 

@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Literal, TypeVar
 
@@ -112,6 +112,19 @@ class Census:
         """Elements of buffers."""
         return sum(group.count * group.elements for group in self.groups if group.role is Role.BUFFER)
 
+    @cached_property
+    def kinds(self) -> tuple[TensorGroup, ...]:
+        """The groups merged over files and layers: what a sum over the whole model may run over.
+
+        A merged group's template is that of its first member; its count is of all.
+        """
+        merged: dict[tuple[object, ...], TensorGroup] = {}
+        for group in self.groups:
+            key = (templates.pattern(group.template), *_likeness(group))
+            known = merged.get(key)
+            merged[key] = replace(known, count=known.count + group.count) if known else group
+        return tuple(merged.values())
+
     def by_role(self) -> dict[Role, int]:
         """Logical parameters by role, largest first; their sum is `parameters`."""
         return _sums(self.groups, lambda group: group.role, lambda group: group.parameters)
@@ -124,7 +137,7 @@ class Census:
         """Stored bytes by file, largest first; their sum is `stored_bytes`."""
         return _sums(self.groups, lambda group: group.file, lambda group: group.nbytes)
 
-    @property
+    @cached_property
     def main_dtype(self) -> str:
         """The dtype that most bytes are stored in."""
         sizes = _sums(self.groups, lambda group: group.dtype, lambda group: group.nbytes)
@@ -137,6 +150,15 @@ class Census:
     def changed(self, change: Callable[[TensorGroup], TensorGroup], *notes: str) -> "Census":
         """The census with each group changed, and further notes."""
         return replace(self, groups=tuple(map(change, self.groups)), notes=(*self.notes, *notes))
+
+
+def _likeness(group: TensorGroup) -> tuple[object, ...]:
+    """All of a group but its name, its number and its file."""
+    return tuple(
+        getattr(group, field.name)
+        for field in fields(TensorGroup)
+        if field.name not in ("template", "count", "file")
+    )
 
 
 def fold_file(tensors: Iterable[Tensor], file: str) -> tuple[TensorGroup, ...]:
