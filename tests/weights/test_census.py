@@ -1,0 +1,125 @@
+"""A census loses nothing: names, counts and bytes come back whole however tensors are folded and summed."""
+
+import math
+from typing import Any
+
+import pytest
+from hubmem import dtypes, templates
+from hubmem.errors import MalformedWeights
+from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
+from hubmem.weights.roles import Role
+from hubmem.weights.safetensors import Tensor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.weights.records import RECORDS, Record, stored_census
+
+parts = st.sampled_from(["model", "layers", "attn", "bias", "q_proj", "experts", "weight", "norm", "lm_head"])
+numbers = st.integers(0, 12).map(str)
+names = st.lists(parts | numbers, min_size=1, max_size=5).map(".".join)
+tensors = st.builds(
+    Tensor,
+    name=names,
+    dtype=st.sampled_from(["F32", "BF16", "U8", "F8_E4M3", "BOOL"]),
+    shape=st.lists(st.integers(0, 4), max_size=3).map(tuple),
+)
+files = st.lists(tensors, max_size=30, unique_by=lambda tensor: tensor.name)
+
+
+def nbytes(tensor: Tensor) -> int:
+    return dtypes.of(tensor.dtype).nbytes(math.prod(tensor.shape))
+
+
+def census_of(*contents: list[Tensor]) -> Census:
+    groups = tuple(group for n, held in enumerate(contents) for group in fold_file(held, f"{n}.safetensors"))
+    return Census(groups=groups, format="safetensors", files=len(contents), basis="headers")
+
+
+@given(files)
+def test_folding_keeps_every_tensor(held: list[Tensor]) -> None:
+    unfolded = [
+        Tensor(name, group.dtype, group.shape)
+        for group in fold_file(held, "model.safetensors")
+        for name in templates.expand(group.template)
+    ]
+    assert sorted(unfolded) == sorted(held)
+
+
+@given(files)
+def test_groups_come_back_from_the_cache_as_they_went_in(held: list[Tensor]) -> None:
+    groups = fold_file(held, "model.safetensors")
+    assert load_groups(dump_groups(groups), "model.safetensors") == groups
+
+
+@given(files, files)
+def test_the_sums_over_roles_dtypes_and_files_are_the_totals(one: list[Tensor], other: list[Tensor]) -> None:
+    census = census_of(one, other)
+    everything = one + other
+    assert census.tensors == len(everything)
+    assert census.stored_elements == sum(math.prod(tensor.shape) for tensor in everything)
+    assert census.stored_bytes == sum(map(nbytes, everything))
+    assert sum(census.by_dtype().values()) == census.stored_elements
+    assert sum(census.by_role().values()) == census.parameters
+    assert sum(census.by_file().values()) == census.stored_bytes
+    assert census.parameters + census.buffers == census.stored_elements
+
+
+@pytest.mark.parametrize("stored", [b"", b"{", b"[[1]]", b'[["a","F12",[2]]]', b'[["a","F32",2]]', b"[null]"])
+def test_a_damaged_stored_header_is_refused_by_its_file_name(stored: bytes) -> None:
+    with pytest.raises(MalformedWeights, match=r"^model\.safetensors: its stored header is damaged"):
+        load_groups(stored, "model.safetensors")
+
+
+def left_out(record: Record, census: Census) -> int:
+    """Stored elements of scalars, which the Hub's own totals do not count."""
+    scalars = (group for group in census.groups if not group.shape)
+    return sum(group.count for group in scalars) if record["parameters"].get("leaves_out") else 0
+
+
+STORED = [repo for repo, record in RECORDS.items() if record["parameters"]["counts"] == "stored"]
+
+
+@pytest.mark.parametrize("repo", STORED)
+def test_the_stored_elements_of_a_repo_are_the_published_number(repo: str) -> None:
+    census = stored_census(repo)
+    published = RECORDS[repo]["parameters"]["published"]
+    assert census.stored_elements - left_out(RECORDS[repo], census) == published
+
+
+@pytest.mark.parametrize(
+    ("repo", "parameters", "buffers"),
+    [
+        # GPT-2: 124M in OpenAI's sizes; 12 masks of 1024×1024 are saved beside them.
+        ("openai-community/gpt2", 124_439_808, 12_582_912),
+        ("EleutherAI/gpt-j-6b", 6_050_882_784, 28 * (2048 * 2048 + 1)),
+        ("EleutherAI/pythia-70m", 70_426_624, 6 * (2048 * 2048 + 1 + 8)),
+        ("FacebookAI/roberta-base", 124_697_433, 514),
+        ("bigscience/bloom-560m", 559_214_592, 0),
+        ("meta-llama/Llama-3.1-70B", 70_553_706_496, 0),
+        ("meta-llama/Llama-2-7b-hf", 6_738_415_616, 32 * 64),
+    ],
+)
+def test_buffers_are_no_parameters(repo: str, parameters: int, buffers: int) -> None:
+    census = stored_census(repo)
+    assert (census.parameters, census.buffers) == (parameters, buffers)
+
+
+def test_the_main_dtype_is_the_one_of_most_bytes() -> None:
+    census = census_of([Tensor("a", "U8", (9,)), Tensor("b", "F32", (2,)), Tensor("c", "F32", (1,))])
+    assert census.main_dtype == "F32"
+
+
+def sized(**kinds: Any) -> Any:
+    return {Role(kind): count for kind, count in kinds.items()}
+
+
+def test_a_llama_is_broken_down_by_role() -> None:
+    """8 B parameters by hand: 32 layers of width 4096, 8 key heads of 128, MLP 14336, vocabulary 128256."""
+    attention = 32 * 2 * (4096 * 4096 + 4096 * 1024)
+    assert stored_census("meta-llama/Llama-3.1-8B").by_role() == sized(
+        mlp=32 * 3 * 4096 * 14336,
+        attention=attention,
+        embedding=128256 * 4096,
+        head=128256 * 4096,
+        norm=65 * 4096,
+    )
