@@ -1,9 +1,9 @@
 """Will it fit, and why? Exact memory plans for Hugging Face Hub models.
 
-    >>> from hubmem import inspect
-    >>> report = inspect("openai-community/gpt2", offline=True)
-    >>> report.census.parameters
-    124439808
+>>> from hubmem import inspect
+>>> report = inspect("openai-community/gpt2", offline=True)
+>>> report.census.parameters
+124439808
 """
 
 from typing import TYPE_CHECKING, Any

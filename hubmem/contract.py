@@ -58,7 +58,7 @@ def report_dict(report: "Report") -> dict[str, Any]:
         "cost": {
             "requests": cost.requests,
             "bytes_received": cost.bytes_received,
-            "seconds": round(report.seconds, 3),
+            "seconds": round(report.snapshot.seconds, 3),
         },
     }
 

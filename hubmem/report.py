@@ -1,7 +1,6 @@
 """The spine: open a source, count its weights, read its architecture, plan a workload, judge devices, report."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,9 +8,9 @@ from typing import Any
 
 from hubmem import contract, dtypes
 from hubmem.fit.gpus import USUAL, parse_target
-from hubmem.fit.matrix import Verdict, judge
+from hubmem.fit.matrix import Solver, Verdict
 from hubmem.fit.verdict import Answer, Planner
-from hubmem.hub.opening import Access
+from hubmem.hub.opening import Access, open_model
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import bytes_per_token, cache_bytes
 from hubmem.memory.inference import plan_inference
@@ -25,6 +24,7 @@ from hubmem.units import format_tokens
 from hubmem.weights import precision
 from hubmem.weights.census import Census
 from hubmem.weights.roles import Role
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
@@ -56,7 +56,6 @@ class Report:
     plan: Plan
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
-    seconds: float
 
     @property
     def census(self) -> Census:
@@ -119,8 +118,6 @@ def inspect(
     Raises:
         HubmemError: see `hubmem.errors`; each has an exit code.
     """
-    started = time.monotonic()
-    targets = tuple(map(parse_target, gpus or USUAL))
     access = Access(
         revision=revision,
         token=token,
@@ -129,7 +126,32 @@ def inspect(
         observer=observer or Observer(),
         warn=warn or (lambda _: None),
     )
-    snapshot = take_snapshot(model, access)
+    return assess(
+        take_snapshot(open_model(model, access)),
+        gpus=gpus,
+        context=context,
+        batch=batch,
+        dtype=dtype,
+        kv_dtype=kv_dtype,
+        cache_policy=cache_policy,
+        encoder_context=encoder_context,
+        attention=attention,
+    )
+
+
+def assess(
+    snapshot: Snapshot,
+    *,
+    gpus: Sequence[str] = (),
+    context: int | None = None,
+    batch: int = 1,
+    dtype: str | None = None,
+    kv_dtype: str | None = None,
+    cache_policy: str = CachePolicy.LOGICAL.value,
+    encoder_context: int | None = None,
+    attention: AttentionCode = "sdpa",
+) -> Report:
+    """Plan a workload for a model that has been read, and judge devices; the arguments are those of `inspect`."""
     architecture = read_architecture(snapshot.config) if snapshot.config else None
     workload = Workload(
         batch=batch,
@@ -141,25 +163,25 @@ def inspect(
         attention=attention,
     )
     plan_for = planner(architecture, snapshot.census)
+    solver = Solver(
+        plan_for=plan_for,
+        workload=workload,
+        max_context=architecture.max_context if architecture else None,
+        depends_on_length=architecture is not None,
+    )
     return Report(
         snapshot=snapshot,
         architecture=architecture,
         workload=workload,
         cache=_cache(architecture, snapshot.census, workload),
         plan=plan_for(workload),
-        verdicts=tuple(
-            judge(
-                plan_for,
-                workload,
-                target,
-                named=bool(gpus),
-                max_context=architecture.max_context if architecture else None,
-                solvable=architecture is not None,
-            )
-            for target in targets
+        verdicts=tuple(solver.judge(parse_target(name), named=bool(gpus)) for name in gpus or USUAL),
+        notes=(
+            *filter(None, [snapshot.stands_in]),
+            *snapshot.notes,
+            *snapshot.census.notes,
+            *_model_notes(snapshot, architecture, context),
         ),
-        notes=(*filter(None, [snapshot.stands_in]), *snapshot.notes, *snapshot.census.notes, *_model_notes(snapshot, architecture, context)),
-        seconds=time.monotonic() - started,
     )
 
 
@@ -184,7 +206,9 @@ def _cache(architecture: Architecture | None, census: Census, workload: Workload
     if architecture is None or nbytes is None:
         return None
     return Cache(
-        nbytes=nbytes, bytes_per_token=bytes_per_token(architecture, workload, stored=stored), policy=workload.cache_policy
+        nbytes=nbytes,
+        bytes_per_token=bytes_per_token(architecture, workload, stored=stored),
+        policy=workload.cache_policy,
     )
 
 

@@ -1,13 +1,13 @@
 """A model as it was found: its files, its config and its tensors; everything after it is pure."""
 
-import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hubmem.errors import GatedRepo, HubmemError, HubUnreachable, NotCached
 from hubmem.hub import bundled
-from hubmem.hub.opening import Access, as_folder, open_folder, open_hub, open_stored, split_revision
+from hubmem.hub.opening import Opened, open_stored
 from hubmem.hub.source import Cost, Listing, Source
 from hubmem.models.config import Config, parse_config
 from hubmem.units import format_count
@@ -22,6 +22,7 @@ class Snapshot:
 
     Attributes:
         config: of `config.json`, or None where the repo has none.
+        seconds: from opening to the last byte read.
         stands_in: why this is not what the Hub has now, or "".
     """
 
@@ -29,38 +30,35 @@ class Snapshot:
     config: Config | None
     census: Census
     cost: Cost
+    seconds: float
     stands_in: str = ""
     notes: tuple[str, ...] = ()
 
 
-def take_snapshot(model: str | os.PathLike[str], access: Access) -> Snapshot:
+def take_snapshot(opened: Opened) -> Snapshot:
     """Read a repo or a folder; where the Hub cannot be read, what is stored or bundled stands in, and says so.
 
     Raises:
         HubmemError: it cannot be read, and nothing stands in.
     """
-    folder = as_folder(model)
-    if folder is not None:
-        return _read(open_folder(folder))
-    repo, revision = split_revision(str(model))
-    if revision:
-        access = replace(access, revision=revision)
-    source: Source | None = None
+    source, access = opened.source, opened.access
+    if source is None:
+        assert opened.refusal is not None
+        return _stand_in(opened.refusal, opened, None)
     try:
-        source = open_hub(repo, access)
-        return _read(source)
+        return _read(source, opened)
     except GatedRepo as error:
-        listing = source.listing() if source else None
-        return _stand_in(error, repo, access, listing)
+        return _stand_in(error, opened, source.listing())
+    except NotCached as error:
+        return _stand_in(error, opened, None)
     except HubUnreachable as error:
-        if not isinstance(error, NotCached):
-            with suppress(HubmemError):
-                stored = _read(open_stored(repo, access))
-                return replace(stored, stands_in=f"{error} The answer is from what was stored before.")
-        return _stand_in(error, repo, access, None)
+        with suppress(HubmemError):
+            stored = _read(open_stored(opened.repo, access), opened)
+            return replace(stored, stands_in=f"{error} The answer is from what was stored before.")
+        return _stand_in(error, opened, None)
 
 
-def _read(source: Source) -> Snapshot:
+def _read(source: Source, opened: Opened) -> Snapshot:
     listing = source.listing()
     # Weights first: config.json is already under way while their headers are asked for.
     census = read_census(source, layout.choose(listing.files))
@@ -70,16 +68,17 @@ def _read(source: Source) -> Snapshot:
         config=parse_config(text) if text is not None else None,
         census=census,
         cost=source.cost,
+        seconds=time.monotonic() - opened.started,
         notes=() if text is not None else ("The repo has no config.json: the cache cannot be known.",),
     )
 
 
-def _stand_in(error: HubmemError, repo: str, access: Access, listing: Listing | None) -> Snapshot:
+def _stand_in(error: HubmemError, opened: Opened, listing: Listing | None) -> Snapshot:
     """The bundled snapshot of a repo that cannot be read, beside what the Hub's public listing says of it."""
-    source = bundled.find(listing.repo if listing else repo) if access.bundled else None
+    source = bundled.find(listing.repo if listing else opened.repo) if opened.access.bundled else None
     if source is None:
         raise _with_public_counts(error, listing)
-    snapshot = _read(source)
+    snapshot = _read(source, opened)
     published = listing.published_counts if listing else {}
     return replace(
         snapshot,
@@ -99,5 +98,6 @@ def _with_public_counts(error: HubmemError, listing: Listing | None) -> HubmemEr
 def _count_disagreement(ours: Mapping[str, int], published: Mapping[str, int]) -> tuple[str, ...]:
     if not published or sum(ours.values()) == sum(published.values()):
         return ()
-    return (f"The Hub counts {sum(published.values()):,} elements in this repo, the snapshot {sum(ours.values()):,}.",)
-
+    return (
+        f"The Hub counts {sum(published.values()):,} elements in this repo, the snapshot {sum(ours.values()):,}.",
+    )

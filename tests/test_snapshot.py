@@ -4,7 +4,7 @@ import pytest
 
 from hubmem.errors import GatedRepo, HubUnreachable
 from hubmem.hub import bundled
-from hubmem.hub.opening import Access
+from hubmem.hub.opening import Access, open_model
 from hubmem.snapshot import take_snapshot
 from tests.hub_server import HubServer, repo_from_record
 from tests.hub_server.examples import SMALL
@@ -22,7 +22,7 @@ def unreachable(monkeypatch):
 @pytest.mark.usefixtures("unreachable")
 class TestWithoutTheHub:
     def test_a_bundled_repo_is_answered_and_says_so(self):
-        snapshot = take_snapshot(GPT2, Access())
+        snapshot = take_snapshot(open_model(GPT2, Access()))
 
         assert snapshot.listing.origin.value == "bundled"
         assert snapshot.census.basis == "bundled"
@@ -31,14 +31,14 @@ class TestWithoutTheHub:
 
     def test_no_bundled_turns_it_off(self):
         with pytest.raises(HubUnreachable):
-            take_snapshot(GPT2, Access(bundled=False))
+            take_snapshot(open_model(GPT2, Access(bundled=False)))
 
     def test_a_repo_that_is_not_bundled_is_an_error(self):
         with pytest.raises(HubUnreachable):
-            take_snapshot("org/small", Access())
+            take_snapshot(open_model("org/small", Access()))
 
     def test_offline_is_answered_too(self):
-        assert take_snapshot(GPT2, Access(offline=True)).listing.origin.value == "bundled"
+        assert take_snapshot(open_model(GPT2, Access(offline=True))).listing.origin.value == "bundled"
 
 
 class TestGated:
@@ -46,10 +46,12 @@ class TestGated:
         record = {**SMALL, "repo": "meta-llama/Llama-3.2-1B", **changes}
         monkeypatch.setenv("HF_ENDPOINT", serve(repo_from_record(record, gated="manual")).endpoint)
 
-    def test_a_user_without_access_gets_the_bundled_answer_checked_against_the_public_count(self, serve, monkeypatch):
+    def test_a_user_without_access_gets_the_bundled_answer_checked_against_the_public_count(
+        self, serve, monkeypatch
+    ):
         self.gated(serve, monkeypatch)
 
-        snapshot = take_snapshot("meta-llama/Llama-3.2-1B", Access())
+        snapshot = take_snapshot(open_model("meta-llama/Llama-3.2-1B", Access()))
 
         assert snapshot.listing.origin.value == "bundled"
         assert "gated" in snapshot.stands_in
@@ -59,12 +61,12 @@ class TestGated:
         self.gated(serve, monkeypatch)
 
         with pytest.raises(GatedRepo):
-            take_snapshot("meta-llama/Llama-3.2-1B", Access(bundled=False))
+            take_snapshot(open_model("meta-llama/Llama-3.2-1B", Access(bundled=False)))
 
 
 @pytest.mark.parametrize("repo", bundled.repos())
 def test_every_bundled_snapshot_is_readable(repo):
-    snapshot = take_snapshot(repo.upper(), Access(offline=True))
+    snapshot = take_snapshot(open_model(repo.upper(), Access(offline=True)))
 
     assert snapshot.listing.repo == repo
     assert snapshot.census.parameters > 0

@@ -8,7 +8,9 @@ import click
 
 @click.command()
 @click.option("--search", metavar="TEXT", help="Only those whose name, title or alias has this in it.")
-@click.option("--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
 def gpus(search: str | None, output_format: str) -> int:
     """List the accelerators hubmem knows, with the memory their drivers report."""
     from tabulate import tabulate
@@ -18,7 +20,9 @@ def gpus(search: str | None, output_format: str) -> int:
 
     wanted = (search or "").lower()
     found = [
-        gpu for gpu in catalogue() if any(wanted in text.lower() for text in (gpu.name, gpu.title, *gpu.aliases))
+        gpu
+        for gpu in catalogue()
+        if any(wanted in text.lower() for text in (gpu.name, gpu.title, *gpu.aliases))
     ]
     if output_format == "json":
         click.echo(json.dumps([asdict(gpu) for gpu in found], indent=2, ensure_ascii=False))
@@ -28,5 +32,13 @@ def gpus(search: str | None, output_format: str) -> int:
         for gpu in found
     ]
     headers = ["name", "", "usable GiB", "basis", "GB/s"]
-    click.echo(tabulate(rows, headers=headers, tablefmt="plain", disable_numparse=True, colalign=("left", "left", "right", "left", "right")))
+    click.echo(
+        tabulate(
+            rows,
+            headers=headers,
+            tablefmt="plain",
+            disable_numparse=True,
+            colalign=("left", "left", "right", "left", "right"),
+        )
+    )
     return 0

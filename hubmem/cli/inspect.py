@@ -1,5 +1,6 @@
 """`hubmem REPO…`: the report."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,19 @@ import click
 
 from hubmem.cli.options import access_options, workload_options
 
+# Each model reads its own files concurrently; more models at once than this only spend the quota faster.
+_MODELS_AT_ONCE = 4
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="REPO|FOLDER…")
-@click.option("--gpu", "gpus", multiple=True, metavar="[N×]GPU", help="Hold it against this GPU: H100-80GB, 2xA100-80GB, 24GiB.")
+@click.option(
+    "--gpu",
+    "gpus",
+    multiple=True,
+    metavar="[N×]GPU",
+    help="Hold it against this GPU: H100-80GB, 2xA100-80GB, 24GiB.",
+)
 @workload_options
 @click.option("--check", is_flag=True, help="Exit 1 unless it fits every GPU.")
 @click.option("--explain", is_flag=True, help="Show each term with its formula, numbers and source.")
@@ -21,7 +31,9 @@ from hubmem.cli.options import access_options, workload_options
     default="table",
     show_default=True,
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file."
+)
 @access_options
 def inspect(
     models: tuple[str, ...],
@@ -41,26 +53,24 @@ def inspect(
     Exit codes: 0 answered · 1 it does not fit (--check) · 2 usage · 3 the repo cannot be read
     · 4 the Hub could not be reached.
     """
-    from hubmem import render, report
-    from hubmem.cli.output import deliver, page_for
     from hubmem.cli.progress import TerminalObserver, warn
+    from hubmem.hub.opening import Access, open_model
 
     observer = TerminalObserver(verbose=verbose)
-    try:
-        reports = [
-            report.inspect(
-                model,
-                revision=revision,
-                offline=offline,
-                bundled=not no_bundled,
-                observer=observer,
-                warn=warn,
-                **workload,
-            )
-            for model in models
-        ]
-    finally:
-        observer.finish()
+    access = Access(revision=revision, offline=offline, bundled=not no_bundled, observer=observer, warn=warn)
+    opened = [open_model(model, access) for model in models]
+    # The first requests are under way: read what comes back while the rest is imported.
+    from hubmem.snapshot import take_snapshot
+
+    with ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE) as readers:
+        reading = [readers.submit(take_snapshot, each) for each in opened]
+        from hubmem import render, report
+        from hubmem.cli.output import deliver, page_for
+
+        try:
+            reports = [report.assess(each.result(), **workload) for each in reading]
+        finally:
+            observer.finish()
     for each in reports:
         if each.snapshot.stands_in:
             warn(each.snapshot.stands_in)

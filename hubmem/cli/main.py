@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return _complain("Interrupted.", "", _INTERRUPTED)
+        _complain("Interrupted.", "", _INTERRUPTED)
+        # Threads that wait for the network would hold the process until their time-outs.
+        os._exit(_INTERRUPTED)
     except BrokenPipeError:
         # The reader has what it wanted (`| head`); Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ from hubmem.units import parse_tokens
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class Tokens(click.ParamType):
+class Tokens(click.ParamType[int]):
     """A number of tokens, `32k` accepted."""
 
     name = "tokens"
@@ -32,9 +32,17 @@ def _bundle(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _C
 
 
 workload_options: Callable[[Any], Any] = _bundle(
-    click.option("--context", type=Tokens(), help="Tokens of a sequence, such as 32k.  [default: 8k, or the model's limit]"),
-    click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Sequences at once."),
-    click.option("--dtype", help="Hold the weights in this precision: bf16, fp8, int8, nf4, …  [default: as stored]"),
+    click.option(
+        "--context",
+        type=Tokens(),
+        help="Tokens of a sequence, such as 32k.  [default: 8k, or the model's limit]",
+    ),
+    click.option(
+        "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Sequences at once."
+    ),
+    click.option(
+        "--dtype", help="Hold the weights in this precision: bf16, fp8, int8, nf4, …  [default: as stored]"
+    ),
     click.option("--kv-dtype", help="Dtype of the cache.  [default: the model's]"),
     click.option(
         "--cache-policy",
@@ -43,7 +51,9 @@ workload_options: Callable[[Any], Any] = _bundle(
         show_default=True,
         help="How the positions a sliding window holds are counted.",
     ),
-    click.option("--encoder-context", type=Tokens(), help="Tokens of an encoder's input.  [default: the model's]"),
+    click.option(
+        "--encoder-context", type=Tokens(), help="Tokens of an encoder's input.  [default: the model's]"
+    ),
     click.option(
         "--attention",
         type=click.Choice(["sdpa", "eager"]),
@@ -56,6 +66,8 @@ workload_options: Callable[[Any], Any] = _bundle(
 access_options: Callable[[Any], Any] = _bundle(
     click.option("--revision", help="Branch, tag, refs/pr/N or commit; REPO@REVISION works too."),
     click.option("--offline", is_flag=True, help="Make no request: answer from what is stored or bundled."),
-    click.option("--no-bundled", is_flag=True, help="Do not fall back on the snapshots that ship with hubmem."),
+    click.option(
+        "--no-bundled", is_flag=True, help="Do not fall back on the snapshots that ship with hubmem."
+    ),
     click.option("-v", "--verbose", is_flag=True, help="Show each request on stderr."),
 )

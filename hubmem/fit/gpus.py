@@ -95,7 +95,9 @@ def find(name: str) -> Gpu:
         near = difflib.get_close_matches(_key(name), _by_alias(), n=8, cutoff=0.4)
         names = list(dict.fromkeys(_by_alias()[alias].name for alias in near))[:4]
         suggestion = f"Did you mean {', '.join(names)}? " if names else ""
-        raise UnknownGpu(f"Unknown GPU {name!r}.", hint=f"{suggestion}`hubmem gpus` lists all; 24GiB works too.")
+        raise UnknownGpu(
+            f"Unknown GPU {name!r}.", hint=f"{suggestion}`hubmem gpus` lists all; 24GiB works too."
+        )
     return gpu
 
 
@@ -108,7 +110,7 @@ def parse_target(text: str) -> Target:
     Raises:
         UsageError: the number is out of range, or nothing has that name.
     """
-    machine = next((machine for machine in machines() if machine.name == text.strip().lower()), None)
+    machine = next((machine for machine in machines() if machine.name.lower() == text.strip().lower()), None)
     if machine:
         return Target(gpu=find(machine.gpu), count=machine.gpus)
     counted = _COUNTED.fullmatch(text)

@@ -1,6 +1,7 @@
 """The fit matrix: accelerators down, precisions across, each cell the smallest number that does."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from hubmem.fit.advise import Advice, changes_to_yes
 from hubmem.fit.gpus import Gpu, Target
@@ -11,58 +12,88 @@ from hubmem.memory.workload import Workload
 PRECISIONS: tuple[str | None, ...] = (None, "fp8", "nf4")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One accelerator against one workload.
 
     Attributes:
         gpus: how many of it the verdict is about.
         fit: of that many.
-        max_context, max_batch: for that many, the other held as asked; None where none fits or none is known.
         cells: for each of `PRECISIONS`, the smallest number that does (the asked number where one was asked).
-        context_at_smallest: the longest context at the smallest number for the weights as asked.
         advice: what would turn a no into a yes.
+        solver: answers the questions below, each when it is first asked.
     """
 
     gpu: Gpu
     gpus: int
     fit: Fit
-    max_context: int | None
-    max_batch: int | None
     cells: tuple[Cell, ...]
-    context_at_smallest: int | None
     advice: tuple[Advice, ...]
+    solver: "Solver"
+
+    @cached_property
+    def max_context(self) -> int | None:
+        """The longest context for that many, the batch as asked; None where none fits or none is known."""
+        return self.solver.longest_context(self.gpus, self.gpu)
+
+    @cached_property
+    def max_batch(self) -> int | None:
+        """The most sequences for that many, the context as asked; None likewise."""
+        return self.solver.largest_batch(self.gpus, self.gpu)
+
+    @cached_property
+    def context_at_smallest(self) -> int | None:
+        """The longest context at the smallest number that does, the weights as asked."""
+        needed = self.cells[0].gpus
+        return self.solver.longest_context(needed, self.gpu) if needed else self.max_context
 
 
-def judge(
-    plan_for: Planner, workload: Workload, target: Target, *, named: bool, max_context: int | None, solvable: bool
-) -> Verdict:
-    """Hold a workload against one accelerator in every precision, and solve for what would still fit.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solver:
+    """A model and a workload, to be asked what else would fit.
 
-    Args:
-        named: whether the user asked about this accelerator: then a bare name means one of it; of the usual
-            ones the smallest number is meant.
+    Attributes:
         max_context: the model's own limit.
-        solvable: whether the plan depends on context and batch, which it does not for an unknown cache.
+        depends_on_length: whether the plan knows a cache; without one, length and batch cost nothing it could see.
     """
-    own_first = (workload.weight_dtype, *PRECISIONS[1:])
-    cells = tuple(smallest(plan_for, replace(workload, weight_dtype=dtype), target) for dtype in own_first)
-    needed = cells[0].gpus
-    gpus = target.count or (1 if named else needed) or 1
-    asked = replace(workload, tp=gpus)
-    fit = hold(plan_for(asked), target.gpu)
-    longest = longest_context(plan_for, asked, target.gpu, max_context) if solvable else None
-    at_smallest = longest
-    if solvable and needed and needed != gpus:
-        at_smallest = longest_context(plan_for, replace(workload, tp=needed), target.gpu, max_context)
-    return Verdict(
-        gpu=target.gpu,
-        gpus=gpus,
-        fit=fit,
-        max_context=longest,
-        max_batch=largest_batch(plan_for, asked, target.gpu) if solvable else None,
-        cells=cells,
-        context_at_smallest=at_smallest,
-        advice=changes_to_yes(plan_for, asked, target.gpu, max_context=max_context) if fit.answer is Answer.NO else (),
-    )
 
+    plan_for: Planner
+    workload: Workload
+    max_context: int | None
+    depends_on_length: bool
+
+    def longest_context(self, gpus: int, gpu: Gpu) -> int | None:
+        """The longest context that many devices hold."""
+        if not self.depends_on_length:
+            return None
+        return longest_context(self.plan_for, replace(self.workload, tp=gpus), gpu, self.max_context)
+
+    def largest_batch(self, gpus: int, gpu: Gpu) -> int | None:
+        """The most sequences that many devices hold."""
+        if not self.depends_on_length:
+            return None
+        return largest_batch(self.plan_for, replace(self.workload, tp=gpus), gpu)
+
+    def judge(self, target: Target, *, named: bool) -> Verdict:
+        """Hold the workload against one accelerator in every precision.
+
+        Args:
+            target: the accelerator and how many of it.
+            named: whether the user asked about it: then a bare name means one of it; of the usual ones the
+                smallest number that does is meant.
+        """
+        plan_for, workload = self.plan_for, self.workload
+        columns = (workload.weight_dtype, *PRECISIONS[1:])
+        cells = tuple(smallest(plan_for, replace(workload, weight_dtype=dtype), target) for dtype in columns)
+        gpus = target.count or (1 if named else cells[0].gpus) or 1
+        asked = replace(workload, tp=gpus)
+        fit = hold(plan_for(asked), target.gpu)
+        no = fit.answer is Answer.NO
+        return Verdict(
+            gpu=target.gpu,
+            gpus=gpus,
+            fit=fit,
+            cells=cells,
+            advice=changes_to_yes(plan_for, asked, target.gpu, max_context=self.max_context) if no else (),
+            solver=self,
+        )

@@ -104,7 +104,8 @@ def longest_context(plan_for: Planner, workload: Workload, gpu: Gpu, most: int |
 def largest_batch(plan_for: Planner, workload: Workload, gpu: Gpu) -> int | None:
     """The most sequences at once that still fit; None where not even one does."""
     return _largest(
-        lambda batch: hold(plan_for(replace(workload, batch=batch)), gpu).answer is not Answer.NO, _LARGEST_BATCH
+        lambda batch: hold(plan_for(replace(workload, batch=batch)), gpu).answer is not Answer.NO,
+        _LARGEST_BATCH,
     )
 
 

@@ -1,11 +1,12 @@
 """From what a user names to the source that holds it."""
 
 import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hubmem.errors import RepoNotFound
+from hubmem.errors import HubUnreachable, NotCached, RepoNotFound
 from hubmem.hub.source import Observer, Source
 
 
@@ -28,6 +29,47 @@ class Access:
     bundled: bool = True
     observer: Observer = Observer()  # noqa: RUF009 - it has no state
     warn: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A model whose first requests are under way.
+
+    Attributes:
+        repo: the id without its revision, or the folder.
+        source: where it is read from, or None where it could not be opened.
+        refusal: why not.
+        started: `time.monotonic` when it was opened.
+    """
+
+    repo: str
+    access: Access
+    source: Source | None
+    refusal: HubUnreachable | None
+    started: float
+
+
+def open_model(model: str | os.PathLike[str], access: Access) -> Opened:
+    """Open what a user names: a folder, or a repo on the Hub.
+
+    Raises:
+        UsageError: neither a folder nor a repo id.
+        RepoNotFound: no such folder.
+    """
+    started = time.monotonic()
+    folder = as_folder(model)
+    if folder is not None:
+        source: Source | None = open_folder(folder)
+        return Opened(repo=str(folder), access=access, source=source, refusal=None, started=started)
+    repo, revision = split_revision(str(model))
+    if revision:
+        access = replace(access, revision=revision)
+    source, refusal = None, None
+    try:
+        source = open_hub(repo, access)
+    except HubUnreachable as error:
+        refusal = error
+    return Opened(repo=repo, access=access, source=source, refusal=refusal, started=started)
 
 
 def split_revision(model: str) -> tuple[str, str | None]:
@@ -91,7 +133,6 @@ def open_stored(repo: str, access: Access) -> Source:
     """
     from huggingface_hub import constants
 
-    from hubmem.errors import NotCached
     from hubmem.hub.cache import Cache
     from hubmem.hub.local import downloaded
     from hubmem.hub.remote import OfflineSource

@@ -55,11 +55,16 @@ class RemoteSource:
         self._observer = observer
         self.contents = cache
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="hubmem")
-        self._listing: Listing | None = None
+        seen_before = cache.listing(self._cache_key, revision)
         self._eager: Future[_EagerText] | None = None
-        self._seen_before = cache.listing(self._cache_key, revision)
-        if self._seen_before is None:
+        if seen_before is None:
             self._eager = self._pool.submit(self._read_eagerly)
+        if seen_before and _COMMIT.fullmatch(revision or ""):
+            # A full commit cannot have changed.
+            self._listing: Future[Listing] = Future()
+            self._listing.set_result(seen_before)
+        else:
+            self._listing = self._pool.submit(self._read_listing)
 
     @property
     def cost(self) -> Cost:
@@ -71,11 +76,8 @@ class RemoteSource:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def listing(self) -> Listing:
-        """The files at the commit the revision points to now: one request."""
-        if self._listing is None:
-            self._listing = self._pinned_listing() or self._read_listing()
-            self.contents.put_listing(self._cache_key, self._listing)
-        return self._listing
+        """The files at the commit the revision points to now: one request, under way since the opening."""
+        return self._listing.result()
 
     def text(self, path: str) -> str | None:
         """A small file at the listing's commit; by content from the cache where it was read before."""
@@ -119,18 +121,14 @@ class RemoteSource:
     def _cache_key(self) -> str:
         return f"{self._transport.endpoint}/{self._repo}"
 
-    def _pinned_listing(self) -> Listing | None:
-        """The stored listing where the revision is a full commit: it cannot have changed."""
-        if self._revision and _COMMIT.fullmatch(self._revision):
-            return self._seen_before
-        return None
-
     def _read_listing(self) -> Listing:
         parts = ["api/models", self._repo]
         tail = f"/revision/{revision_part(self._revision)}" if self._revision else ""
         answer = self._transport.get(repo_path(*parts) + tail + "?blobs=true", most=_LARGEST_LISTING)
         info = _json_object(answer, f"the listing of {self._repo}")
-        return parse_model_info(info, self._revision)
+        listing = parse_model_info(info, self._revision)
+        self.contents.put_listing(self._cache_key, listing)
+        return listing
 
     def _read_eagerly(self) -> _EagerText:
         path = self._resolve_path(_EAGER_TEXT, self._repo, self._revision or "main")

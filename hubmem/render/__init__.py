@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hubmem.render import compare, json, markdown, table
 from hubmem.render.text import Page
 from hubmem.report import Report
 
@@ -12,8 +13,6 @@ def render(reports: Sequence[Report], output_format: str, page: Page, *, explain
     Raises:
         KeyError: no such format.
     """
-    from hubmem.render import compare, json, markdown, table
-
     if output_format == "json":
         return json.render(reports)
     if output_format == "csv":

@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
+from tabulate import tabulate
+
 from hubmem.fit.matrix import PRECISIONS
 from hubmem.render.table import cell_text, precision_label
 from hubmem.render.text import Page, plain
@@ -53,16 +55,12 @@ def rows(reports: Sequence[Report], page: Page = _PLAIN_PAGE) -> list[list[str]]
 
 def render(reports: Sequence[Report], page: Page) -> str:
     """A table for a terminal."""
-    from tabulate import tabulate
-
     heading, *body = rows(reports, page)
     return tabulate(body, headers=heading, tablefmt="plain", disable_numparse=True) + "\n"
 
 
 def render_markdown(reports: Sequence[Report]) -> str:
     """A Markdown table."""
-    from tabulate import tabulate
-
     heading, *body = rows(reports)
     return tabulate(body, headers=heading, tablefmt="pipe", disable_numparse=True) + "\n"
 
@@ -72,12 +70,24 @@ def render_csv(reports: Sequence[Report]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["repo", "commit", "model_type", "parameters", "stored_bytes", "context", "batch", "cache_bytes", "per_gpu_bytes"]
+        [
+            "repo",
+            "commit",
+            "model_type",
+            "parameters",
+            "stored_bytes",
+            "context",
+            "batch",
+            "cache_bytes",
+            "per_gpu_bytes",
+        ]
         + ["gpu", "usable_bytes", "precision", "gpus", "verdict"]
     )
     for report in reports:
         for verdict in report.verdicts:
-            for name, cell in zip((report.workload.weight_dtype, *PRECISIONS[1:]), verdict.cells, strict=True):
+            for name, cell in zip(
+                (report.workload.weight_dtype, *PRECISIONS[1:]), verdict.cells, strict=True
+            ):
                 writer.writerow(
                     [
                         report.snapshot.listing.repo,

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from tabulate import tabulate
+
 from hubmem.fit.matrix import PRECISIONS, Verdict
 from hubmem.fit.verdict import Answer, Cell
 from hubmem.memory.plan import Basis, Term
@@ -51,8 +53,11 @@ def cost_line(report: Report) -> str:
     cost = report.snapshot.cost
     parts = [report.snapshot.listing.origin.value]
     if cost.requests:
-        parts += [f"{cost.requests} request{'s' if cost.requests != 1 else ''}", format_decimal(cost.bytes_received)]
-    return " · ".join([*parts, f"{report.seconds:.1f} s"])
+        parts += [
+            f"{cost.requests} request{'s' if cost.requests != 1 else ''}",
+            format_decimal(cost.bytes_received),
+        ]
+    return " · ".join([*parts, f"{report.snapshot.seconds:.1f} s"])
 
 
 def architecture_parts(architecture: Architecture) -> Iterator[str]:
@@ -122,18 +127,22 @@ def _term_line(term: Term, page: Page) -> str:
     room = page.width - len(name) - _GIB_WIDTH - _BASIS_WIDTH - 4
     formula = shorten(term.formula, room).ljust(room)
     basis = term.basis.value
-    return f"  {name}  {formula}{format_gib(term.nbytes).rjust(_GIB_WIDTH)}  {page.paint(basis, 'dim')}".rstrip()
+    return (
+        f"  {name}  {formula}{format_gib(term.nbytes).rjust(_GIB_WIDTH)}  {page.paint(basis, 'dim')}".rstrip()
+    )
 
 
 def _matrix(report: Report, page: Page) -> list[str]:
-    from tabulate import tabulate
-
     headers = ["Fits?", "usable GiB", *(precision_label(name, report) for name in _columns(report))]
     rows = [_matrix_row(verdict, report, page) for verdict in report.verdicts]
     if report.cache is not None:
         headers.append("longest context")
     text = tabulate(
-        rows, headers=headers, tablefmt="plain", disable_numparse=True, colalign=("left", "right", *["left"] * (len(headers) - 2))
+        rows,
+        headers=headers,
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=("left", "right", *["left"] * (len(headers) - 2)),
     )
     return text.splitlines()
 
@@ -143,7 +152,11 @@ def _columns(report: Report) -> tuple[str | None, ...]:
 
 
 def _matrix_row(verdict: Verdict, report: Report, page: Page) -> list[str]:
-    row = [verdict.gpu.name, format_gib(verdict.gpu.memory_bytes), *(cell_text(cell, page) for cell in verdict.cells)]
+    row = [
+        verdict.gpu.name,
+        format_gib(verdict.gpu.memory_bytes),
+        *(cell_text(cell, page) for cell in verdict.cells),
+    ]
     if report.cache is not None:
         longest = verdict.context_at_smallest
         row.append(format_tokens(longest) if longest else "–")
@@ -156,7 +169,9 @@ def cell_text(cell: Cell, page: Page) -> str:
     if cell.gpus is None:
         return page.paint("no", "red")
     ranks = f" TP{cell.gpus}" if cell.gpus > 1 else ""
-    return page.paint(f"{cell.gpus}×{ranks}{'' if answer is Answer.FITS else f' {answer.value}'}", _COLOUR_OF[answer])
+    return page.paint(
+        f"{cell.gpus}×{ranks}{'' if answer is Answer.FITS else f' {answer.value}'}", _COLOUR_OF[answer]
+    )
 
 
 def precision_label(name: str | None, report: Report) -> str:
@@ -178,22 +193,39 @@ def _advice(report: Report, page: Page) -> list[str]:
 
 
 def _notes(report: Report, page: Page) -> list[str]:
-    return [line for note in report.notes for line in page.paragraph(plain(note), first="note: ", rest="      ")]
+    return [
+        line for note in report.notes for line in page.paragraph(plain(note), first="note: ", rest="      ")
+    ]
 
 
 def explain(report: Report, page: Page) -> str:
     """Every term with its formula, its numbers and its source; their sum is the total."""
     lines = [page.paint(f"At its peak ({report.plan.deciding.name}), the fullest device holds:", "bold"), ""]
     for term in report.plan.terms:
-        lines += [page.paint(f"{term.name}: {term.nbytes:,} bytes ({format_gib(term.nbytes)} GiB), {term.basis.value}", "bold")]
+        lines += [
+            page.paint(
+                f"{term.name}: {term.nbytes:,} bytes ({format_gib(term.nbytes)} GiB), {term.basis.value}",
+                "bold",
+            )
+        ]
         lines += page.paragraph(term.formula, first="  = ", rest="    ")
         lines += page.paragraph(term.source, first="  source: ", rest="    ")
         if term.basis is Basis.ASSUMED:
             low, high = term.range
             lines.append(f"  range: {format_gib(low)} to {format_gib(high)} GiB")
-    lines += ["", page.paint(f"total: {report.plan.per_gpu_bytes:,} bytes ({format_gib(report.plan.per_gpu_bytes)} GiB)", "bold")]
+    lines += [
+        "",
+        page.paint(
+            f"total: {report.plan.per_gpu_bytes:,} bytes ({format_gib(report.plan.per_gpu_bytes)} GiB)",
+            "bold",
+        ),
+    ]
     peaks = ", ".join(f"{phase} {format_gib(nbytes)} GiB" for phase, nbytes in report.plan.peaks.items())
     low, high = report.plan.reserved_bytes
-    lines += page.paragraph(f"peaks: {peaks}; the allocator reserves {format_gib(low)} to {format_gib(high)} GiB.")
-    lines += [line for note in report.plan.notes for line in page.paragraph(note, first="note: ", rest="      ")]
+    lines += page.paragraph(
+        f"peaks: {peaks}; the allocator reserves {format_gib(low)} to {format_gib(high)} GiB."
+    )
+    lines += [
+        line for note in report.plan.notes for line in page.paragraph(note, first="note: ", rest="      ")
+    ]
     return "\n".join(lines) + "\n"

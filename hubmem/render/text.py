@@ -41,7 +41,9 @@ class Page:
 
     def paragraph(self, text: str, *, first: str = "", rest: str = "") -> list[str]:
         """A sentence broken at spaces, with the first line's and the other lines' indents."""
-        return textwrap.wrap(text, self.width, initial_indent=first, subsequent_indent=rest, break_long_words=False)
+        return textwrap.wrap(
+            text, self.width, initial_indent=first, subsequent_indent=rest, break_long_words=False
+        )
 
     def spread(self, left: str, right: str) -> list[str]:
         """Two texts at the ends of one line, or of two where one is too short."""

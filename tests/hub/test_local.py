@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubmem.errors import MalformedWeights, NoWeights, RepoNotFound
-from hubmem.hub.opening import Access
+from hubmem.hub.opening import Access, open_model
 from hubmem.snapshot import Snapshot, take_snapshot
 from tests.hub_server import Virtual, files_of
 from tests.hub_server.examples import ELEMENTS, SHARDED, SMALL
@@ -25,7 +25,7 @@ def write(folder: Path, record: object) -> Path:
 
 
 def read(folder: Path) -> Snapshot:
-    return take_snapshot(folder, Access())
+    return take_snapshot(open_model(folder, Access()))
 
 
 @pytest.mark.parametrize("record", [SMALL, SHARDED], ids=["single file", "shards"])
@@ -42,7 +42,7 @@ def test_a_string_that_names_a_folder_means_the_folder(tmp_path, monkeypatch):
     write(tmp_path / "org" / "small", SMALL)
     monkeypatch.chdir(tmp_path)
 
-    assert take_snapshot("org/small", Access()).listing.origin.value == "local"
+    assert take_snapshot(open_model("org/small", Access())).listing.origin.value == "local"
 
 
 def test_a_truncated_shard_is_refused_by_the_formats_library(tmp_path):
@@ -80,7 +80,7 @@ def test_a_download_of_the_repo_answers_offline(tmp_path, hf_home):
     (base / "refs").mkdir()
     (base / "refs" / "main").write_text(commit)
 
-    snapshot = take_snapshot("org/small", Access(offline=True, bundled=False))
+    snapshot = take_snapshot(open_model("org/small", Access(offline=True, bundled=False)))
 
     assert (snapshot.listing.repo, snapshot.listing.commit) == ("org/small", commit)
     assert snapshot.listing.origin.value == "cache"

@@ -19,7 +19,7 @@ from hubmem.errors import (
     UnreadableRepo,
     UsageError,
 )
-from hubmem.hub.opening import Access
+from hubmem.hub.opening import Access, open_model
 from hubmem.hub.remote import check_repo_id
 from hubmem.hub.source import Exchange, Observer
 from hubmem.snapshot import Snapshot, take_snapshot
@@ -51,7 +51,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Snapshot]:
 
     def read(hub: HubServer, repo: str, **access: object) -> Snapshot:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-        return take_snapshot(repo, Access(bundled=False, **access))  # type: ignore[arg-type]
+        return take_snapshot(open_model(repo, Access(bundled=False, **access)))  # type: ignore[arg-type]
 
     return read
 
@@ -129,7 +129,10 @@ class TestRequests:
     @pytest.mark.parametrize("one_call", [True, False])
     def test_no_weight_byte_is_ever_sent_for_shards(self, serve, read, one_call):
         """The index tells how long a header is, so its first read need not guess."""
-        big = {**SHARDED, "tensors": [[f"layers.{{0..63}}.block.{{0..3}}.dense.weight", "BF16", [4096, 4096]]]}
+        big = {
+            **SHARDED,
+            "tensors": [[f"layers.{{0..63}}.block.{{0..3}}.dense.weight", "BF16", [4096, 4096]]],
+        }
         hub = serve(big, settings=Settings(one_call=one_call))
 
         read(hub, "org/sharded")
@@ -158,7 +161,11 @@ class TestRequests:
         hub = serve(repo, settings=Settings(one_call=False))
         commit = repo.commit().sha
         hub.faults = [
-            Fault(Call(lambda: repo.push({"config.json": b"{}"})), match=r"GET /org/sharded/resolve/[0-9a-f]{40}", first=1)
+            Fault(
+                Call(lambda: repo.push({"config.json": b"{}"})),
+                match=r"GET /org/sharded/resolve/[0-9a-f]{40}",
+                first=1,
+            )
         ]
 
         assert read(hub, "org/sharded").listing.commit == commit
@@ -245,7 +252,9 @@ class TestRefusals:
             read(hub, "org/small")
         assert hub.requests == ()
 
-    @pytest.mark.parametrize("repo", ["../etc", "a/b/c", "org/na me", "org/x--y", "org/", "", "org/..", "a\x1b[2J/b"])
+    @pytest.mark.parametrize(
+        "repo", ["../etc", "a/b/c", "org/na me", "org/x--y", "org/", "", "org/..", "a\x1b[2J/b"]
+    )
     def test_what_cannot_be_a_repo_id_is_a_usage_error(self, repo):
         with pytest.raises(UsageError):
             check_repo_id(repo)
@@ -287,7 +296,9 @@ class TestFaults:
         ],
         ids=repr,
     )
-    @pytest.mark.parametrize("match", ["GET /api/models", "config.json", "model.safetensors", "GET /repos|GET /xet|cdn"])
+    @pytest.mark.parametrize(
+        "match", ["GET /api/models", "config.json", "model.safetensors", "GET /repos|GET /xet|cdn"]
+    )
     def test_a_passing_fault_is_retried(self, serve, read, action, match):
         hub = serve(small(), faults=[Fault(action, match=match, first=2)])
 
@@ -295,7 +306,12 @@ class TestFaults:
 
     @pytest.mark.parametrize(
         ("action", "error"),
-        [(Answer(503), HubUnreachable), (Reset(), HubUnreachable), (Truncate(), HubUnreachable), (QuotaSpent(1), RateLimited)],
+        [
+            (Answer(503), HubUnreachable),
+            (Reset(), HubUnreachable),
+            (Truncate(), HubUnreachable),
+            (QuotaSpent(1), RateLimited),
+        ],
         ids=repr,
     )
     def test_a_lasting_fault_ends_after_five_tries(self, serve, read, action, error):
@@ -335,7 +351,14 @@ class TestFaults:
         "body",
         [
             json.dumps({"index": {}, "headers": {"model-00001-of-00003.safetensors": {}}}).encode(),
-            json.dumps({"index": {}, "headers": {"elsewhere.safetensors": {"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}}}).encode(),
+            json.dumps(
+                {
+                    "index": {},
+                    "headers": {
+                        "elsewhere.safetensors": {"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+                    },
+                }
+            ).encode(),
             b"{}",
         ],
         ids=["other bytes", "other shards", "empty"],
