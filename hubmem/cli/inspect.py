@@ -1,5 +1,6 @@
 """`hubmem REPO…`: the report."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -56,23 +57,42 @@ def inspect(
     from hubmem.cli.progress import TerminalObserver, warn
     from hubmem.hub.opening import Access, open_model
 
+    _refuse_early(workload)
     observer = TerminalObserver(verbose=verbose)
     access = Access(revision=revision, offline=offline, bundled=not no_bundled, observer=observer, warn=warn)
     opened = [open_model(model, access) for model in models]
     # The first requests are under way: read what comes back while the rest is imported.
     from hubmem.snapshot import take_snapshot
 
-    with ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE) as readers:
-        reading = [readers.submit(take_snapshot, each) for each in opened]
-        from hubmem import render, report
-        from hubmem.cli.output import deliver, page_for
+    # Not in a `with` block: leaving it would wait for the network even after Ctrl-C.
+    readers = ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE)
+    reading = [readers.submit(take_snapshot, each) for each in opened]
+    from hubmem import render, report
+    from hubmem.cli.output import deliver, page_for
 
-        try:
-            reports = [report.assess(each.result(), **workload) for each in reading]
-        finally:
-            observer.finish()
+    try:
+        reports = [report.assess(each.result(), **workload) for each in reading]
+    finally:
+        observer.finish()
     for each in reports:
         if each.snapshot.stands_in:
             warn(each.snapshot.stands_in)
     deliver(render.render(reports, output_format, page_for(output), explain=explain), output)
     return int(check and not all(each.fits_all for each in reports))
+
+
+def _refuse_early(workload: Mapping[str, Any]) -> None:
+    """Say what cannot be meant before anything is asked of the Hub."""
+    if workload["gpus"]:
+        from hubmem.fit.gpus import parse_target
+
+        for name in workload["gpus"]:
+            parse_target(name)
+    if workload["dtype"]:
+        from hubmem.weights import precision
+
+        precision.parse(workload["dtype"])
+    if workload["kv_dtype"]:
+        from hubmem import dtypes
+
+        dtypes.parse(workload["kv_dtype"])

@@ -1,7 +1,6 @@
 """The entry point: which command is meant, and what every way to end looks like."""
 
 import os
-import sys
 from collections.abc import Sequence
 
 import click
@@ -61,10 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain("Interrupted.", "", _INTERRUPTED)
         # Threads that wait for the network would hold the process until their time-outs.
         os._exit(_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has what it wanted (`| head`); Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code if isinstance(code, int) else 0
 
 

@@ -30,12 +30,20 @@ def deliver(text: str, output: Path | None) -> None:
         UsageError: the file cannot be written.
     """
     if output is None:
-        click.echo(text, nl=False, color=True)
+        _print(text)
         return
     try:
         write_atomically(output, text.encode())
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}.") from error
+
+
+def _print(text: str) -> None:
+    try:
+        click.echo(text, nl=False, color=True)
+    except BrokenPipeError:
+        # The reader has what it wanted (`| head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write_atomically(path: Path, content: bytes) -> None:

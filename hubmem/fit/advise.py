@@ -14,8 +14,8 @@ from hubmem.units import format_gib, format_tokens
 
 # Precisions in the order of what they cost in quality; published evaluations agree on it.
 _PRECISIONS = (("fp8", "FP8 weights"), ("nf4", "4-bit weights (nf4)"))
-# A context shorter than this answers another question than the one asked.
-_SHORTEST_USEFUL_CONTEXT = 1024
+# Contexts are advised in steps of this many tokens; one shorter than a step answers another question.
+_ROUND_CONTEXT = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,10 @@ def _changes(plan_for: Planner, asked: Workload, gpu: Gpu, max_context: int | No
         for dtype, label in _PRECISIONS:
             yield from _if_yes(label, hold(plan_for(replace(asked, weight_dtype=dtype)), gpu))
     context = longest_context(plan_for, asked, gpu, max_context)
-    if context and context >= _SHORTEST_USEFUL_CONTEXT:
-        shorter = replace(asked, context=context)
-        yield from _if_yes(f"a context of {format_tokens(context)}", hold(plan_for(shorter), gpu))
+    if context and context >= _ROUND_CONTEXT:
+        round_context = context - context % _ROUND_CONTEXT
+        shorter = replace(asked, context=round_context)
+        yield from _if_yes(f"a context of {format_tokens(round_context)}", hold(plan_for(shorter), gpu))
     more = smallest(plan_for, asked, Target(gpu=gpu, count=None))
     if more.gpus:
         yield from _if_yes(f"{more.gpus}× {gpu.name} (TP{more.gpus})", more.fit)

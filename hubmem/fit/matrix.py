@@ -18,6 +18,7 @@ class Verdict:
 
     Attributes:
         gpus: how many of it the verdict is about.
+        named: whether the user asked about this accelerator, rather than being shown it.
         fit: of that many.
         cells: for each of `PRECISIONS`, the smallest number that does (the asked number where one was asked).
         advice: what would turn a no into a yes.
@@ -26,6 +27,7 @@ class Verdict:
 
     gpu: Gpu
     gpus: int
+    named: bool
     fit: Fit
     cells: tuple[Cell, ...]
     advice: tuple[Advice, ...]
@@ -92,8 +94,11 @@ class Solver:
         return Verdict(
             gpu=target.gpu,
             gpus=gpus,
+            named=named,
             fit=fit,
             cells=cells,
-            advice=changes_to_yes(plan_for, asked, target.gpu, max_context=self.max_context) if no else (),
+            advice=changes_to_yes(plan_for, asked, target.gpu, max_context=self.max_context)
+            if no and named
+            else (),
             solver=self,
         )

@@ -15,7 +15,7 @@ from hubmem.units import format_binary, format_decimal, format_gib, format_token
 from hubmem.weights import precision
 
 _COLOUR_OF = {Answer.FITS: "green", Answer.TIGHT: "yellow", Answer.NO: "red"}
-_NAME_WIDTH = 14
+_NAME_WIDTH = 16
 _GIB_WIDTH = 10
 _BASIS_WIDTH = 10
 # Roles below this share are added up: a screen has few columns, the JSON has them all.
@@ -106,30 +106,35 @@ def _parameters(report: Report, page: Page) -> list[str]:
 
 
 def _plan(report: Report, page: Page) -> list[str]:
-    workload = report.workload
-    dtype = precision_label(workload.weight_dtype, report)
-    title = (
-        f"{workload.mode.capitalize()} · {workload.engine} · {dtype} · batch {workload.batch:,}"
-        f" · {workload.context:,} tokens"
+    workload, plan = report.workload, report.plan
+    title = " · ".join(
+        [
+            workload.mode.capitalize(),
+            workload.engine,
+            precision_label(workload.weight_dtype, report),
+            f"batch {workload.batch:,}",
+            f"{workload.context:,} tokens",
+        ]
     )
-    lines = [*page.spread(title, "GiB".rjust(_GIB_WIDTH) + " " * _BASIS_WIDTH)]
-    lines[0] = page.paint(lines[0], "bold")
-    lines += [_term_line(term, page) for term in report.plan.terms]
-    ranks = f" each of {report.plan.devices} devices" if report.plan.devices > 1 else " on one device"
-    total = f"  {'total' + ranks}"
-    figure = format_gib(report.plan.per_gpu_bytes).rjust(_GIB_WIDTH)
-    lines.append(page.paint(total.ljust(page.width - _GIB_WIDTH - _BASIS_WIDTH) + figure, "bold"))
-    return lines
+    where = f"each of {plan.devices} devices" if plan.devices > 1 else "on one device"
+    return [
+        page.paint(_columns_of(title, "GiB", "", page), "bold"),
+        *(_term_line(term, page) for term in plan.terms),
+        page.paint(_columns_of(f"  total {where}", format_gib(plan.per_gpu_bytes), "", page), "bold"),
+    ]
 
 
 def _term_line(term: Term, page: Page) -> str:
     name = shorten(term.name, _NAME_WIDTH).ljust(_NAME_WIDTH)
-    room = page.width - len(name) - _GIB_WIDTH - _BASIS_WIDTH - 4
-    formula = shorten(term.formula, room).ljust(room)
-    basis = term.basis.value
-    return (
-        f"  {name}  {formula}{format_gib(term.nbytes).rjust(_GIB_WIDTH)}  {page.paint(basis, 'dim')}".rstrip()
+    return _columns_of(
+        f"  {name}  {term.formula}", format_gib(term.nbytes), page.paint(term.basis.value, "dim"), page
     )
+
+
+def _columns_of(text: str, gib: str, basis: str, page: Page) -> str:
+    """A line of the plan: what, how much, how it is known."""
+    room = page.width - _GIB_WIDTH - _BASIS_WIDTH
+    return f"{shorten(text, room).ljust(room)}{gib.rjust(_GIB_WIDTH)}  {basis}".rstrip()
 
 
 def _matrix(report: Report, page: Page) -> list[str]:
@@ -180,16 +185,15 @@ def precision_label(name: str | None, report: Report) -> str:
 
 
 def _advice(report: Report, page: Page) -> list[str]:
-    lines: list[str] = []
-    for verdict in report.verdicts:
-        if verdict.advice:
-            short = format_binary(verdict.fit.short)
-            sentence = (
-                f"On {verdict.gpus}× {verdict.gpu.name} it does not fit: {short} short. Cheapest way to yes: "
-                + " · ".join(map(str, verdict.advice))
-            )
-            lines += page.paragraph(sentence, rest="  ")
-    return lines
+    refused = [verdict for verdict in report.verdicts if verdict.named and verdict.fit.answer is Answer.NO]
+    return [line for verdict in refused for line in page.paragraph(_refusal(verdict), rest="  ")]
+
+
+def _refusal(verdict: Verdict) -> str:
+    short = format_binary(verdict.fit.short)
+    ways = " · ".join(map(str, verdict.advice))
+    help_ = f"Cheapest way to yes: {ways}" if ways else "No single change makes it fit."
+    return f"On {verdict.gpus}× {verdict.gpu.name} it does not fit: {short} short. {help_}"
 
 
 def _notes(report: Report, page: Page) -> list[str]:
