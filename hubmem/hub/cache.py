@@ -36,12 +36,12 @@ class Cache:
     path: Path
     warn: Callable[[str], None]
     _connection: sqlite3.Connection | None
-    _lock: threading.Lock
+    _lock: threading.RLock
 
     @classmethod
     def open(cls, folder: Path, *, warn: Callable[[str], None]) -> "Cache":
         """Open or begin the store in a folder."""
-        cache = cls(folder / f"headers-{_FORMAT}.sqlite", warn, None, threading.Lock())
+        cache = cls(folder / f"headers-{_FORMAT}.sqlite", warn, None, threading.RLock())
         cache._connection = cache._connect()
         return cache
 
@@ -67,12 +67,16 @@ class Cache:
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
-        """Write everything inside as one transaction: one wait for the disk instead of one an entry."""
-        self._run("BEGIN IMMEDIATE", ())
-        try:
-            yield
-        finally:
-            self._run("COMMIT", ())
+        """Write everything inside as one transaction: one wait for the disk instead of one an entry.
+
+        Other threads wait: a connection has one transaction at a time.
+        """
+        with self._lock:
+            self._run("BEGIN IMMEDIATE", ())
+            try:
+                yield
+            finally:
+                self._run("COMMIT", ())
 
     def close(self) -> None:
         """Let go of the file."""

@@ -3,11 +3,52 @@
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hubmem.errors import HubUnreachable, NotCached, RepoNotFound
-from hubmem.hub.source import Observer, Source
+from hubmem.hub.source import Observer, Pacer, Source
+
+if TYPE_CHECKING:
+    from hubmem.hub.cache import Cache
+    from hubmem.hub.transport import Transport
+
+# huggingface_hub keeps 20 connections alive; more threads than that open new ones for every request.
+_THREADS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the reads of one repo, or of many, have in common.
+
+    Attributes:
+        cache: where listings and derived facts are kept.
+        pool: threads that requests are made in.
+        pacer: says when a request may be sent.
+    """
+
+    endpoint: str
+    cache: "Cache"
+    pool: Executor
+    pacer: Pacer
+
+
+def open_session(
+    *, warn: Callable[[str], None], pacer: Pacer | None = None, threads: int = _THREADS
+) -> Session:
+    """Begin to read from the Hub of the environment; no thread and no connection is made before a request."""
+    from huggingface_hub import constants
+
+    from hubmem.hub.cache import Cache
+
+    return Session(
+        endpoint=os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/"),
+        cache=Cache.open(Path(constants.HF_ASSETS_CACHE) / "hubmem", warn=warn),
+        pool=ThreadPoolExecutor(threads, thread_name_prefix="hubmem"),
+        pacer=pacer or Pacer(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +62,7 @@ class Access:
         bundled: whether a bundled snapshot may stand in where the Hub cannot be read.
         observer: hears of requests and progress.
         warn: hears of what does not stop the answer.
+        session: shared with other repos; None for one of its own.
     """
 
     revision: str | None = None
@@ -29,6 +71,7 @@ class Access:
     bundled: bool = True
     observer: Observer = Observer()  # noqa: RUF009 - it has no state
     warn: Callable[[str], None] = lambda _: None
+    session: Session | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,17 +154,27 @@ def open_hub(repo: str, access: Access) -> Source:
     """
     from huggingface_hub import constants
 
-    from hubmem.hub.cache import Cache
     from hubmem.hub.remote import RemoteSource
-    from hubmem.hub.transport import Transport
 
     if access.offline or constants.HF_HUB_OFFLINE:
         return open_stored(repo, access)
-    cache = Cache.open(Path(constants.HF_ASSETS_CACHE) / "hubmem", warn=access.warn)
-    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
-    transport = Transport(endpoint=endpoint, token=access.token, observer=access.observer)
+    session = access.session or open_session(warn=access.warn)
     return RemoteSource(
-        repo, revision=access.revision, transport=transport, cache=cache, observer=access.observer
+        repo,
+        revision=access.revision,
+        transport=open_transport(session, access),
+        cache=session.cache,
+        pool=session.pool,
+        observer=access.observer,
+    )
+
+
+def open_transport(session: Session, access: Access) -> "Transport":
+    """Requests to the session's Hub, with a cost of their own."""
+    from hubmem.hub.transport import Transport
+
+    return Transport(
+        endpoint=session.endpoint, token=access.token, observer=access.observer, pacer=session.pacer
     )
 
 
@@ -131,16 +184,12 @@ def open_stored(repo: str, access: Access) -> Source:
     Raises:
         NotCached: neither is there.
     """
-    from huggingface_hub import constants
-
-    from hubmem.hub.cache import Cache
     from hubmem.hub.local import downloaded
     from hubmem.hub.remote import OfflineSource
 
-    cache = Cache.open(Path(constants.HF_ASSETS_CACHE) / "hubmem", warn=access.warn)
-    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")
+    session = access.session or open_session(warn=access.warn)
     try:
-        return OfflineSource(repo, revision=access.revision, endpoint=endpoint, cache=cache)
+        return OfflineSource(repo, revision=access.revision, endpoint=session.endpoint, cache=session.cache)
     except NotCached:
         source = downloaded(repo, access.revision)
         if source is None:

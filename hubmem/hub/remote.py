@@ -7,7 +7,7 @@ of config.json, then the one-call header endpoint beside config.json itself. War
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,6 @@ from hubmem.hub.cache import Cache
 from hubmem.hub.source import Cost, FileEntry, Gate, HeadRequest, Listing, Observer, Origin
 from hubmem.hub.transport import Answer, EntryAbsent, Transport, repo_path, revision_part
 
-# huggingface_hub keeps 20 connections alive; more threads than that open new ones for every request.
-_THREADS = 20
 _LARGEST_LISTING = 64 * 2**20
 _LARGEST_TEXT = 64 * 2**20
 # DeepSeek-V3's 92,000 tensors take 11.5 MB; an index of 497,000 (Kimi-K3) takes 60 MB.
@@ -43,10 +41,18 @@ class RemoteSource:
         repo: `name` or `owner/name`.
         revision: branch, tag, pull request ref or commit; None for the default branch.
         cache: where listings and derived facts are kept.
+        pool: threads for its requests; other repos may share it, as long as it starts tasks in order.
     """
 
     def __init__(
-        self, repo: str, *, revision: str | None, transport: Transport, cache: Cache, observer: Observer
+        self,
+        repo: str,
+        *,
+        revision: str | None,
+        transport: Transport,
+        cache: Cache,
+        pool: Executor,
+        observer: Observer,
     ) -> None:
         check_repo_id(repo)
         self._repo = repo
@@ -54,7 +60,7 @@ class RemoteSource:
         self._transport = transport
         self._observer = observer
         self.contents = cache
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="hubmem")
+        self._pool = pool
         seen_before = cache.listing(self._cache_key, revision)
         self._eager: Future[_EagerText] | None = None
         if seen_before is None:
@@ -70,10 +76,6 @@ class RemoteSource:
     def cost(self) -> Cost:
         """What has been spent so far."""
         return self._transport.cost
-
-    def close(self) -> None:
-        """Drop what is still under way."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def listing(self) -> Listing:
         """The files at the commit the revision points to now: one request, under way since the opening."""

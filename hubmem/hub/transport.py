@@ -33,12 +33,10 @@ from hubmem.errors import (
     TokenRefused,
     UnreadableRepo,
 )
-from hubmem.hub.source import Cost, Exchange, Observer
+from hubmem.hub.source import Allowance, Cost, Exchange, Observer, Pacer
 
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.5
-# A person at a terminal would rather be told than wait longer than this.
-_LONGEST_PAUSE_SECONDS = 60.0
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _CHUNK = 64 * 1024
 
@@ -58,11 +56,14 @@ class Answer:
 class Transport:
     """GET requests with bounded, jittered retries; counts what they cost. Safe to use from many threads."""
 
-    def __init__(self, *, endpoint: str, token: str | bool | None, observer: Observer) -> None:
+    def __init__(
+        self, *, endpoint: str, token: str | bool | None, observer: Observer, pacer: Pacer | None = None
+    ) -> None:
         self.endpoint = endpoint
         self._token = token
         self._headers: dict[str, str] | None = None
         self._observer = observer
+        self._pacer = pacer or Pacer()
         self._lock = threading.Lock()
         self._cost = Cost()
 
@@ -95,10 +96,10 @@ class Transport:
             try:
                 return attempt()
             except (hf.HTTPError, hf.OfflineModeIsEnabled) as error:
-                pause = _pause_before_retry(error, number)
+                pause = _pause_before_retry(error, number, self._pacer.longest_pause_seconds)
                 if pause is None or number == _ATTEMPTS:
                     raise translate(error, path) from error
-                time.sleep(pause)
+                self._pacer.pause(pause)
         raise AssertionError("the last attempt returns or raises")
 
     def _read(self, path: str, span: tuple[int, int] | None, most: int) -> Answer:
@@ -119,16 +120,19 @@ class Transport:
 
     @contextmanager
     def _exchange(self, path: str, headers: dict[str, str]) -> Iterator[Any]:
-        started = time.monotonic()
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        with get_session().stream("GET", self.endpoint + path, headers=headers, timeout=timeout) as response:
-            try:
-                yield response
-            finally:
-                self._count(response, time.monotonic() - started)
+        with self._pacer.turn(path) as answered:
+            started = time.monotonic()
+            url = self.endpoint + path
+            with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+                answered([allowance_in(hop.headers) for hop in _hops(response)])
+                try:
+                    yield response
+                finally:
+                    self._count(response, time.monotonic() - started)
 
     def _count(self, response: Any, seconds: float) -> None:
-        hops = [*response.history, response]
+        hops = _hops(response)
         with self._lock:
             self._cost = Cost(
                 requests=self._cost.requests + len(hops),
@@ -152,6 +156,30 @@ class Transport:
                     token=self._token, library_name="hubmem", library_version=__version__
                 )
             return self._headers
+
+
+def _hops(response: Any) -> list[Any]:
+    return [*response.history, response]
+
+
+def allowance_in(headers: Mapping[str, str]) -> Allowance:
+    """What a response's `RateLimit`, `RateLimit-Policy` and `Retry-After` headers say.
+
+    Source: https://huggingface.co/docs/hub/rate-limits
+    """
+    after = headers.get("retry-after", "")
+    retry_after_seconds = float(after) if after.isdigit() else 0.0
+    quota = parse_ratelimit_headers(headers)
+    if quota is None:
+        return Allowance(retry_after_seconds=retry_after_seconds)
+    return Allowance(
+        bucket=quota.resource_type,
+        remaining=quota.remaining,
+        resets_in_seconds=quota.reset_in_seconds,
+        limit=quota.limit,
+        window_seconds=quota.window_seconds,
+        retry_after_seconds=retry_after_seconds,
+    )
 
 
 def repo_path(*parts: str) -> str:
@@ -183,7 +211,7 @@ def _read_at_most(response: Any, most: int, path: str) -> bytes:
     return bytes(body)
 
 
-def _pause_before_retry(error: Exception, attempt: int) -> float | None:
+def _pause_before_retry(error: Exception, attempt: int, longest: float) -> float | None:
     """Seconds to wait before trying again, or None where trying again is of no use."""
     response = getattr(error, "response", None) if isinstance(error, hf.HfHubHTTPError) else None
     if isinstance(error, hf.OfflineModeIsEnabled):
@@ -193,7 +221,7 @@ def _pause_before_retry(error: Exception, attempt: int) -> float | None:
     if response.status_code not in _RETRIED_STATUSES:
         return None
     asked = _asked_to_wait(response.headers)
-    if asked is not None and asked > _LONGEST_PAUSE_SECONDS:
+    if asked is not None and asked > longest:
         return None
     return _jittered(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)) + (asked or 0.0)
 
@@ -204,11 +232,10 @@ def _jittered(seconds: float) -> float:
 
 
 def _asked_to_wait(headers: Mapping[str, str]) -> float | None:
-    quota = parse_ratelimit_headers(headers)
-    if quota is not None and quota.remaining == 0:
-        return float(quota.reset_in_seconds)
-    after = headers.get("retry-after", "")
-    return float(after) if after.isdigit() else None
+    allowance = allowance_in(headers)
+    if allowance.bucket and allowance.remaining == 0:
+        return float(allowance.resets_in_seconds)
+    return allowance.retry_after_seconds or None
 
 
 def translate(error: Exception, path: str) -> HubmemError | EntryAbsent:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,21 @@ def test_a_batch_is_one_transaction(tmp_path, warnings):
         assert other.get("sha256:1", "tensors") is None
 
     assert other.get("sha256:1", "tensors") == b"1"
+
+
+def test_threads_may_batch_at_once(tmp_path: Path, warnings: list[str]) -> None:
+    """One connection has one transaction at a time, so the others wait their turn."""
+    cache = open_in(tmp_path, warnings)
+
+    def write(number: int) -> None:
+        with cache.batch():
+            cache.put(f"sha256:{number}", "tensors", b"x")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(200)))
+
+    assert all(cache.get(f"sha256:{number}", "tensors") == b"x" for number in range(200))
+    assert warnings == []
 
 
 def _write_many(folder: str, start: int) -> None:
