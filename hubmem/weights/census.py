@@ -33,6 +33,7 @@ class TensorGroup:
             packed; None for what is no parameter of its own: buffers, quantization scales and second copies
             of tied weights.
         nbytes_each: bytes of one of them in its file.
+        copy: whether it repeats a tensor it is tied to, and is dropped on loading.
     """
 
     template: str
@@ -43,6 +44,7 @@ class TensorGroup:
     role: Role
     unpacked: tuple[int, ...] | None
     nbytes_each: int
+    copy: bool = False
 
     @property
     def elements(self) -> int:
@@ -58,6 +60,11 @@ class TensorGroup:
     def nbytes(self) -> int:
         """Bytes of all of them."""
         return self.count * self.nbytes_each
+
+    @property
+    def loaded_nbytes(self) -> int:
+        """Bytes of all of them once loaded as they are stored."""
+        return 0 if self.copy else self.nbytes
 
     @property
     def parameters(self) -> int:
@@ -96,6 +103,11 @@ class Census:
     def stored_bytes(self) -> int:
         """Bytes of all tensors in the files."""
         return sum(group.nbytes for group in self.groups)
+
+    @cached_property
+    def loaded_bytes(self) -> int:
+        """Bytes of all tensors once loaded as they are stored: second copies of tied tensors are dropped."""
+        return sum(group.loaded_nbytes for group in self.groups)
 
     @cached_property
     def stored_elements(self) -> int:

@@ -50,6 +50,8 @@ _BUFFERS: tuple[tuple[str, Callable[[_Shape], bool]], ...] = (
     (r"(rotary_emb|rotary_pos_emb|rope)\.(inv_freq|(cos|sin)_cached)$|\.inv_freq$", _any_shape),
     (r"(position_ids|token_type_ids|num_batches_tracked|running_mean|running_var)$", _any_shape),
     (r"(e_score_correction_bias|final_logits_bias|moe_statics\..*|tid2eid)$", _any_shape),
+    # Google's T5 checkpoints hold a bias for cross-attention, which has none in the model.
+    (r"EncDecAttention\.relative_attention_bias\.weight$", _any_shape),
 )
 
 _ROLES: tuple[tuple[Role, str], ...] = (
