@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
+from typing import Any
 
 from hubmem import dtypes, templates
 from hubmem.weights.census import Census, TensorGroup
@@ -49,6 +50,16 @@ class Quantization:
     scheme: str = ""
     overrides: tuple[Override, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """As the report has it: the weights that share a scale are `group_size`, or its two sides."""
+        rows, columns = self.block or (1, None)
+        return {
+            "method": self.method,
+            "bits": self.bits,
+            "group_size": columns if rows == 1 else [rows, columns],
+            "scheme": self.scheme or None,
+        }
 
     def bits_of(self, template: str) -> int | None:
         """Bits of the weights in the tensors of a folded name, which one of them tells for all.

@@ -319,7 +319,7 @@ def test_a_plain_repo_is_left_as_it_is() -> None:
     assert apply(census, None) == census
 
 
-# Published by huggingface.js, packages/hub/src/lib/parse-safetensors-metadata.spec.ts, as the Hub counts them.
+# As the Hub counts them: huggingface.js, packages/hub/src/lib/parse-safetensors-metadata.spec.ts.
 @pytest.mark.parametrize(
     ("repo", "packed", "plain"),
     [
@@ -357,6 +357,6 @@ def test_what_is_said_of_a_quantization() -> None:
     assert read["unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit"] == Quantization(
         method="bitsandbytes", bits=4, block=(1, 64), scheme="nf4, double quantization"
     )
-    assert read["deepseek-ai/DeepSeek-V3"] == Quantization(
-        method="fp8", bits=8, block=(128, 128), scheme="e4m3"
-    )
+    deepseek = read["deepseek-ai/DeepSeek-V3"]
+    assert deepseek == Quantization(method="fp8", bits=8, block=(128, 128), scheme="e4m3")
+    assert deepseek.summary() == {"method": "fp8", "bits": 8, "group_size": [128, 128], "scheme": "e4m3"}

@@ -1,5 +1,6 @@
 """What configs say of quantization, in all their spellings, and what they may not say."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -153,7 +154,5 @@ values = st.recursive(
 
 @given(st.dictionaries(keys, values, max_size=6))
 def test_whatever_the_config_says_there_is_an_answer_or_a_hubmem_error(config: Any) -> None:
-    try:
+    with suppress(MalformedConfig):
         read_quantization({"quantization_config": config})
-    except MalformedConfig:
-        pass
