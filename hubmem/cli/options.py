@@ -12,19 +12,12 @@ from hubmem.units import parse_tokens
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class Tokens(click.ParamType[int]):
-    """A number of tokens, `32k` accepted."""
-
-    name = "tokens"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read it, or fail as click does."""
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_tokens(value)
-        except UsageError as error:
-            self.fail(str(error), param, ctx)
+def _tokens(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Read a number of tokens, `32k` accepted."""
+    try:
+        return parse_tokens(value) if value is not None else None
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _bundle(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
@@ -34,7 +27,8 @@ def _bundle(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _C
 workload_options: Callable[[Any], Any] = _bundle(
     click.option(
         "--context",
-        type=Tokens(),
+        metavar="TOKENS",
+        callback=_tokens,
         help="Tokens of a sequence, such as 32k.  [default: 8k, or the model's limit]",
     ),
     click.option(
@@ -52,7 +46,10 @@ workload_options: Callable[[Any], Any] = _bundle(
         help="How the positions a sliding window holds are counted.",
     ),
     click.option(
-        "--encoder-context", type=Tokens(), help="Tokens of an encoder's input.  [default: the model's]"
+        "--encoder-context",
+        metavar="TOKENS",
+        callback=_tokens,
+        help="Tokens of an encoder's input.  [default: the model's]",
     ),
     click.option(
         "--attention",

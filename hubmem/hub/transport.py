@@ -39,6 +39,9 @@ _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.5
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _CHUNK = 64 * 1024
+# By name, because the library they come from is another in huggingface_hub 1 and 2. A machine without a
+# network should hear so within a second, not after all the pauses that a busy server deserves.
+_NEVER_CONNECTED = frozenset({"ConnectError", "ConnectTimeout"})
 
 
 class EntryAbsent(Exception):
@@ -215,6 +218,8 @@ def _pause_before_retry(error: Exception, attempt: int, longest: float) -> float
     """Seconds to wait before trying again, or None where trying again is of no use."""
     response = getattr(error, "response", None) if isinstance(error, hf.HfHubHTTPError) else None
     if isinstance(error, hf.OfflineModeIsEnabled):
+        return None
+    if response is None and type(error).__name__ in _NEVER_CONNECTED and attempt > 1:
         return None
     if response is None:
         return _jittered(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))

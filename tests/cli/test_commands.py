@@ -110,7 +110,6 @@ class TestRefusals:
             (["org/small", "--batch", "0"], 2, "batch"),
             (["org/small", "--dtype", "fp3"], 2, "fp3"),
             (["org/small", "--format", "xml"], 2, "xml"),
-            ([], 2, "Usage"),
         ],
         ids=str,
     )
@@ -120,6 +119,12 @@ class TestRefusals:
         out, err = capsys.readouterr()
         assert says in err + out
         assert "Traceback" not in err
+
+    def test_nothing_to_do_shows_how_to_ask(self, capsys):
+        main([])
+
+        out, err = capsys.readouterr()
+        assert "Usage" in out + err
 
     def test_an_unreachable_hub_exits_4(self, hub, capsys):
         hub.faults = [Fault(Reset())]
