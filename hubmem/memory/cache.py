@@ -112,8 +112,7 @@ def _describe(mixer: Mixer, layers: int, span: Span, widths: _Widths) -> str:
         each = layers * heads * (mixer.key_dim + mixer.value_dim) * widths.cache_bits // 8
         return f"{count} × {dims} × {width} B = {format_binary(each)} a token × {positions:,}{_window(mixer)}"
     if isinstance(mixer, LatentAttention):
-        index = f" + {mixer.index_dim}" if mixer.index_dim else ""
-        dims = f"({mixer.latent_dim} + {mixer.rope_dim}{index})"
+        dims = f"({mixer.latent_dim} + {mixer.rope_dim})"
         each = layers * kept.cached * widths.cache_bits // 8 // span.tokens
         return f"{count} × {dims} × {width} B = {format_binary(each)} a token × {span.tokens:,}"
     return f"{count} × {format_binary(widths.nbytes(kept))} of {mixer.kind}"

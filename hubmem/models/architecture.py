@@ -86,7 +86,9 @@ class Architecture:
         """What all layers hold in the cache for one sequence; nothing for a model that does not generate."""
         if not self.generates:
             return Kept()
-        return reduce(Kept.__add__, (layer.kept(span) * count for layer, count in self.distinct_layers), Kept())
+        return reduce(
+            Kept.__add__, (layer.kept(span) * count for layer, count in self.distinct_layers), Kept()
+        )
 
     @cached_property
     def distinct_layers(self) -> tuple[tuple[Layer, int], ...]:

@@ -1,11 +1,13 @@
 """Reads the attention of one layer from a config."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from hubmem.models.config import Config
-from hubmem.models.dimensions import head_dim, refuse_remainder
-from hubmem.models.mixers import Attention, LatentAttention, Mixer
+from hubmem.models.dimensions import head_dim, hidden_size, refuse_remainder
+from hubmem.models.mixers import Attention, Mixer, PastInputs
+
+_STEP_KEYS = ("num_attention_heads", "num_attention_groups", "head_dim")
 
 MixerReader = Callable[[Config, int], tuple[Mixer, ...]]
 """The mixers of the layer with that number; the config is the layer's own view."""
@@ -37,20 +39,6 @@ def no_mixer(_config: Config, _layer: int) -> tuple[Mixer, ...]:
     return ()
 
 
-def latent(config: Config, _: int) -> tuple[Mixer, ...]:
-    """Multi-head latent attention."""
-    nope, rope = config.integer("qk_nope_head_dim"), config.integer("qk_rope_head_dim")
-    return (
-        LatentAttention(
-            heads=config.positive("num_attention_heads"),
-            latent_dim=config.positive("kv_lora_rank"),
-            rope_dim=rope,
-            key_dim=nope + rope,
-            value_dim=config.positive("v_head_dim"),
-        ),
-    )
-
-
 def self_attention(config: Config, *, window: int | None = None) -> Attention:
     """Multi-head, grouped-query or multi-query attention by the usual keys.
 
@@ -63,6 +51,74 @@ def self_attention(config: Config, *, window: int | None = None) -> Attention:
     key_dim = config.optional_positive("head_dim") or head_dim(config, heads)
     value_dim = config.optional_positive("v_head_dim") or key_dim
     return Attention(heads=heads, kv_heads=kv_heads, key_dim=key_dim, value_dim=value_dim, window=window)
+
+
+def with_sizes(read: MixerReader, sizes: Mapping[str, tuple[str, ...]]) -> MixerReader:
+    """The reader, shown a config where some keys have the values of others: of the first that is there."""
+
+    def read_with_sizes(config: Config, layer: int) -> tuple[Mixer, ...]:
+        found = {key: config.optional_positive(*others) for key, others in sizes.items()}
+        values = {key: value for key, value in found.items() if value is not None}
+        return read(config.with_values(values), layer)
+
+    return read_with_sizes
+
+
+windowed_apart = with_sizes(
+    sliding,
+    {
+        "num_attention_heads": ("swa_num_attention_heads",),
+        "num_key_value_heads": ("swa_num_key_value_heads",),
+        "head_dim": ("swa_head_dim",),
+        "v_head_dim": ("swa_v_head_dim",),
+    },
+)
+"""Attention over a window, with heads of its own."""
+
+
+def mimo_windowed(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """Twice the KV heads in windowed layers, and a window that does not count the token itself (MiMo-V2)."""
+    beside_itself = config.optional_positive("sliding_window_size")
+    values = {
+        "sliding_window": beside_itself + 1 if beside_itself else config.positive("sliding_window"),
+        "num_key_value_heads": 2 * config.positive("num_key_value_heads"),
+    }
+    return windowed_apart(config.with_values(values), layer)
+
+
+def step_windowed(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """Attention over a window, with the heads of `attention_other_setting` where there is one (Step 3.5)."""
+    other = config.mapping("attention_other_setting") or {}
+    apart = {key: value for key, value in other.items() if key in _STEP_KEYS}
+    return sliding(config.with_values(apart), layer)
+
+
+def modernbert_windowed(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """Half of `local_attention` looks back, where the file does not say the window itself."""
+    window = (
+        config.positive("sliding_window")
+        if "sliding_window" in config
+        else config.positive("local_attention") // 2
+    )
+    return sliding(config.with_values({"sliding_window": window}), layer)
+
+
+def reading_others_at_the_end(read: MixerReader) -> MixerReader:
+    """The last `num_kv_shared_layers` read the cache of an earlier layer of their kind (Gemma 3n)."""
+
+    def read_shared(config: Config, layer: int) -> tuple[Mixer, ...]:
+        (attention,) = read(config, layer)
+        assert isinstance(attention, Attention)
+        sharing = config.optional_integer("num_kv_shared_layers") or 0
+        shared = layer >= config.positive("num_hidden_layers") - sharing
+        return (replace(attention, shared=shared),)
+
+    return read_shared
+
+
+def head_dim_by_heads(read: MixerReader) -> MixerReader:
+    """The reader without `head_dim`, which a class works out itself whatever the file says."""
+    return lambda config, layer: read(config.with_values({"head_dim": None}), layer)
 
 
 def multi_query(config: Config, _: int) -> tuple[Mixer, ...]:
@@ -86,43 +142,82 @@ def falcon(config: Config, _: int) -> tuple[Mixer, ...]:
     else:
         kv_heads = 1 if config.boolean("multi_query") else heads
     dim = head_dim(config, heads)
-    return (
-        Attention(
-            heads=heads,
-            kv_heads=kv_heads,
-            key_dim=dim,
-            value_dim=dim,
-            cached_heads=heads if grouped else None,
-        ),
+    cached_heads = heads if grouped else None
+    return (Attention(heads=heads, kv_heads=kv_heads, key_dim=dim, value_dim=dim, cached_heads=cached_heads),)
+
+
+def dbrx(config: Config, _: int) -> tuple[Mixer, ...]:
+    """KV heads in `attn_config`; the file also has a `num_key_value_heads` that means nothing."""
+    nested = config.child("attn_config")
+    kv_heads = (nested.optional_positive("kv_n_heads") if nested else None) or 1
+    return full(config.with_values({"num_key_value_heads": kv_heads}), 0)
+
+
+def jetmoe(config: Config, _: int) -> tuple[Mixer, ...]:
+    """Experts in the attention: each token's have a query head for each KV head."""
+    kv_heads = config.positive("num_key_value_heads")
+    heads = config.optional_positive("num_attention_heads") or kv_heads * config.positive(
+        "num_experts_per_tok"
     )
+    dim = config.positive("kv_channels")
+    return (Attention(heads=heads, kv_heads=kv_heads, key_dim=dim, value_dim=dim),)
 
 
-def with_cross(heads_key: str) -> MixerReader:
-    """Attention over the sequence, then across at the encoder's output with as many heads."""
-
-    def read(config: Config, _: int) -> tuple[Mixer, ...]:
-        heads = config.positive(heads_key)
-        dim = config.optional_positive("head_dim") or head_dim(config, heads, heads_key)
-        own = Attention(heads=heads, kv_heads=heads, key_dim=dim, value_dim=dim)
-        across = Attention(heads=heads, kv_heads=heads, key_dim=dim, value_dim=dim, source="cross")
-        return (own, across)
-
-    return read
+def cpm_ant(config: Config, _: int) -> tuple[Mixer, ...]:
+    """A learned prompt before every sequence."""
+    heads, dim = config.positive("num_attention_heads"), config.positive("dim_head")
+    prompt = config.natural("prompt_length")
+    return (Attention(heads=heads, kv_heads=heads, key_dim=dim, value_dim=dim, prompt=prompt),)
 
 
-def of_heads(heads_key: str) -> MixerReader:
-    """Attention over the sequence with one KV head a head (encoders)."""
+def of_heads(*keys: str) -> MixerReader:
+    """Attention over the sequence with one KV head a head; heads under keys of their own."""
 
     def read(config: Config, _: int) -> tuple[Mixer, ...]:
-        heads = config.positive(heads_key)
-        dim = config.optional_positive("head_dim") or head_dim(config, heads, heads_key)
+        heads = config.positive(*keys)
+        dim = config.optional_positive("head_dim", "d_kv", "d_head") or head_dim(config, heads, keys[0])
         return (Attention(heads=heads, kv_heads=heads, key_dim=dim, value_dim=dim),)
 
     return read
 
 
+def with_cross(read: MixerReader) -> MixerReader:
+    """Attention over the sequence, then across at the encoder's whole output with as many heads."""
+
+    def read_both(config: Config, layer: int) -> tuple[Mixer, ...]:
+        (own,) = read(config, layer)
+        assert isinstance(own, Attention)
+        return (own, replace(own, source="cross", window=None))
+
+    return read_both
+
+
 def maybe_with_cross(config: Config, layer: int) -> tuple[Mixer, ...]:
     """BERT's and GPT-2's layers: `add_cross_attention` puts one across after that over the sequence."""
-    if config.boolean("add_cross_attention"):
-        return with_cross("num_attention_heads")(config, layer)
-    return full(config, layer)
+    return with_cross(full)(config, layer) if config.boolean("add_cross_attention") else full(config, layer)
+
+
+def dia(config: Config, _: int) -> tuple[Mixer, ...]:
+    """Grouped attention over the sequence, and attention across with heads of its own."""
+    kv_heads, dim = config.positive("cross_num_key_value_heads"), config.positive("cross_head_dim")
+    cross = Attention(
+        heads=config.positive("cross_num_attention_heads"),
+        kv_heads=kv_heads,
+        key_dim=dim,
+        value_dim=dim,
+        source="cross",
+    )
+    return (self_attention(config), cross)
+
+
+def xlnet(config: Config, _: int) -> tuple[Mixer, ...]:
+    """A layer's past inputs."""
+    return (PastInputs(heads=config.positive("num_attention_heads"), dim=hidden_size(config)),)
+
+
+def reformer(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """A layer's past inputs, and their buckets where it attends within them."""
+    heads = config.positive("num_attention_heads")
+    hashed = (config.items("attn_layers") or ())[layer] == "lsh"
+    buckets = heads * config.positive("num_hashes") if hashed else 0
+    return (PastInputs(heads=heads, dim=hidden_size(config), buckets=buckets),)

@@ -75,6 +75,13 @@ class Config:
         """Like `optional_integer`, and above zero where it is there."""
         return None if self.optional_integer(*keys) is None else self.positive(*keys)
 
+    def natural(self, *keys: str) -> int:
+        """Like `integer`, and not below zero."""
+        value = self.integer(*keys)
+        if value < 0:
+            raise MalformedConfig(f"cannot be negative, got {value}", key=self.path_of(self._present(keys)))
+        return value
+
     def integer_at(self, key: str, layer: int) -> int | None:
         """A whole number for all layers, or that layer's in a list of one each; None where absent or null."""
         value = self._find(key)
@@ -101,10 +108,30 @@ class Config:
         value = self._find(key)
         return None if value is None else self._checked(value, str, key)
 
+    def flag_at(self, key: str, layer: int) -> bool | None:
+        """Whether a list of one flag a layer is set (true, or not 0) for a layer; None without the list.
+
+        Raises:
+            MalformedConfig: not a list, or one that ends before the layer.
+        """
+        flags = self.items(key)
+        if flags is not None and layer >= len(flags):
+            raise MalformedConfig(f"has {len(flags)} entries, none for layer {layer}", key=self.path_of(key))
+        return None if flags is None else bool(flags[layer])
+
     def items(self, key: str) -> Sequence[Any] | None:
         """A list, or None."""
         value = self._find(key)
         return None if value is None else self._checked(value, list, key)
+
+    def sequence(self, key: str) -> Sequence[Any] | None:
+        """A letter or an entry for each layer; None for a number, which says an interval instead."""
+        value = self._find(key)
+        return value if isinstance(value, str) else None if isinstance(value, int) else self.items(key)
+
+    def has_value(self, key: str) -> bool:
+        """Whether the key is there, or assumed, and is neither null, false, zero nor empty."""
+        return bool(self._find(key))
 
     def mapping(self, key: str) -> Mapping[str, Any] | None:
         """An object taken as it is, or None."""

@@ -81,6 +81,17 @@ class Mixer(Protocol):
         """What it holds for one sequence."""
 
 
+def visible(span: Span, window: int | None) -> int:
+    """Positions a layer can still see: all of them, or those of its window.
+
+    >>> visible(Span(tokens=100), 32), visible(Span(tokens=100, policy=CachePolicy.TRANSFORMERS), 32)
+    (32, 31)
+    """
+    if window is None:
+        return span.tokens
+    return min(span.tokens, window - (span.policy is CachePolicy.TRANSFORMERS))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
     """Softmax attention with a key and a value for each KV head and position.
@@ -91,6 +102,7 @@ class Attention:
         source: whether it looks at its own sequence or across at an encoder's.
         shared: whether it reads the cache of an earlier layer and keeps none.
         cached_heads: KV heads as they are cached, where that differs (Falcon broadcasts before caching).
+        prompt: positions of a learned prompt before the sequence (CPM-Ant).
     """
 
     heads: int
@@ -102,6 +114,7 @@ class Attention:
     source: Literal["self", "cross"] = "self"
     shared: bool = False
     cached_heads: int | None = None
+    prompt: int = 0
 
     @property
     def kind(self) -> str:
@@ -119,15 +132,10 @@ class Attention:
         """
         if self.shared:
             return Kept()
+        own = visible(span, self.window) + self.prompt
+        positions = span.encoder_tokens if self.source == "cross" else own
         heads = self.cached_heads or self.kv_heads
-        return Kept(cached=self._positions(span) * heads * (self.key_dim + self.value_dim))
-
-    def _positions(self, span: Span) -> int:
-        if self.source == "cross":
-            return span.encoder_tokens
-        if self.window is None:
-            return span.tokens
-        return min(span.tokens, self.window - (span.policy is CachePolicy.TRANSFORMERS))
+        return Kept(cached=positions * heads * (self.key_dim + self.value_dim))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +148,8 @@ class LatentAttention:
         latent_dim: kv_lora_rank.
         rope_dim: qk_rope_head_dim, the part that carries positions.
         key_dim, value_dim: of a head, once the latent is projected up.
-        index_dim: of the key a sparse-attention indexer keeps beside it, 0 without one.
+        window: positions it can see, or None for all.
+        shared: whether it reads the cache of an earlier layer and keeps none.
     """
 
     heads: int
@@ -148,21 +157,126 @@ class LatentAttention:
     rope_dim: int
     key_dim: int
     value_dim: int
-    index_dim: int = 0
+    window: int | None = None
+    shared: bool = False
 
     @property
     def kind(self) -> str:
-        """`latent_attention`."""
-        return "latent_attention"
+        """`latent_attention`, or `sliding_latent_attention`."""
+        return "sliding_latent_attention" if self.window else "latent_attention"
 
     def kept(self, span: Span) -> Kept:
-        """One vector of r + rope dim (+ index dim) for each position.
+        """One vector of r + rope dim for each position it can still see.
 
         >>> v3 = LatentAttention(heads=128, latent_dim=512, rope_dim=64, key_dim=192, value_dim=128)
         >>> v3.kept(Span(tokens=2)).cached
         1152
         """
-        return Kept(cached=span.tokens * (self.latent_dim + self.rope_dim + self.index_dim))
+        if self.shared:
+            return Kept()
+        return Kept(cached=visible(span, self.window) * (self.latent_dim + self.rope_dim))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexer:
+    """The keys by which sparse attention picks the positions it looks at, beside that attention's own cache.
+
+    Source: DeepSeek-V3.2, arXiv 2512.02556, section 2.1 (lightning indexer).
+
+    Attributes:
+        dim: elements for each position; one key head.
+        in_float32: whether they are kept in float32 whatever the model's dtype (Dots 3).
+        position_ids: int64 positions kept with each key (Qwen 4, for its three axes).
+    """
+
+    dim: int
+    in_float32: bool = False
+    position_ids: int = 0
+
+    @property
+    def kind(self) -> str:
+        """`indexer`."""
+        return "indexer"
+
+    def kept(self, span: Span) -> Kept:
+        """One key for each position; an int64 takes the room of two float32.
+
+        >>> Indexer(dim=128).kept(Span(tokens=10)).cached
+        1280
+        """
+        wide = span.tokens * (self.dim * self.in_float32 + 2 * self.position_ids)
+        return Kept(cached=span.tokens * self.dim * (not self.in_float32), float32=wide)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressedAttention:
+    """Attention over a window of shared keys and values, and one entry for each `ratio` tokens before it.
+
+    Source: DeepSeek-V4, sections 2.3.1 and 2.3.2; `DeepseekV4HCACache`, `DeepseekV4CSACache` of
+    transformers 5.23.
+
+    Attributes:
+        dim: of the one vector that is both key and value.
+        index_dim: of the indexer that picks entries where they overlap (CSA), 0 where it has none (HCA).
+    """
+
+    heads: int
+    dim: int
+    window: int
+    ratio: int
+    index_dim: int = 0
+
+    @property
+    def kind(self) -> str:
+        """`compressed_sparse_attention` with an indexer, else `heavily_compressed_attention`."""
+        return "compressed_sparse_attention" if self.index_dim else "heavily_compressed_attention"
+
+    def kept(self, span: Span) -> Kept:
+        """D for each position of the window and for each of s / r entries.
+
+        transformers also keeps a value and a gate of each token that waits for its entry to be closed. Where
+        entries overlap (CSA) they are of two series, have an indexer's twin, and the last r values and gates
+        stay, the gates in float32. The mathematics needs one running entry in place of them.
+
+        >>> hca = CompressedAttention(heads=4, dim=512, window=128, ratio=128)
+        >>> hca.kept(Span(tokens=1024)).cached // 512
+        136
+        """
+        own = visible(span, self.window) * self.dim
+        width = self.dim + self.index_dim
+        closed, waiting = divmod(span.tokens, self.ratio)
+        if span.policy is not CachePolicy.TRANSFORMERS:
+            return Kept(cached=own + (closed + bool(waiting)) * width)
+        series = 2 if self.index_dim else 1
+        overlap = self.ratio * width if self.index_dim and closed else 0
+        return Kept(cached=own + (closed + 2 * waiting * series) * width + overlap, float32=overlap)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastInputs:
+    """Attention that keeps its inputs and makes keys and values of them anew (XLNet, Reformer).
+
+    Attributes:
+        dim: hidden size.
+        buckets: int64 hashes kept for each position, over all heads and rounds.
+    """
+
+    heads: int
+    dim: int
+    buckets: int = 0
+
+    @property
+    def kind(self) -> str:
+        """`past_inputs`."""
+        return "past_inputs"
+
+    def kept(self, span: Span) -> Kept:
+        """H for each position, and its buckets; an int64 takes the room of two float32.
+
+        >>> PastInputs(heads=16, dim=1024).kept(Span(tokens=3)).cached
+        3072
+        """
+        return Kept(cached=span.tokens * self.dim, float32=2 * span.tokens * self.buckets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,10 @@ in a row; one with another kind of layer names its reader.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hubmem import dtypes
-from hubmem.models.architecture import Architecture
+from hubmem.models.architecture import Architecture, Layer
 from hubmem.models.config import Config
 from hubmem.models.dimensions import hidden_size
 from hubmem.models.families.composites import COMPOSITES
@@ -39,40 +40,54 @@ def read_architecture(config: Config) -> Architecture | None:
     Raises:
         MalformedConfig: a key is missing or of a wrong type, or two contradict each other.
     """
-    body, family = _language_model(config)
+    family = _BY_TYPE.get(config.model_type)
     if family is None:
         return None
+    if family.body:
+        return _composite(config, family)
     tied = family.tied
-    if tied is None:
-        stated = config if "tie_word_embeddings" in config else body
-        tied = stated.boolean("tie_word_embeddings")
     return Architecture(
         model_type=config.model_type,
         class_name=_class_name(config),
-        hidden_size=hidden_size(body),
-        vocab_size=body.positive("vocab_size"),
-        max_context=body.optional_positive(*_CONTEXTS),
-        dtype=_dtype(config) or _dtype(body),
-        tied_embeddings=tied,
-        layers=family.decoder.read(body),
-        encoder=family.encoder.read(body) if family.encoder else (),
-        generates=family.generates(body),
+        hidden_size=hidden_size(config),
+        vocab_size=config.positive("vocab_size"),
+        max_context=config.optional_positive(*_CONTEXTS),
+        dtype=_dtype(config),
+        tied_embeddings=config.boolean("tie_word_embeddings") if tied is None else tied,
+        layers=family.decoder.read(config),
+        encoder=family.encoder.read(config) if family.encoder else (),
+        generates=family.generates(config),
     )
 
 
-def _language_model(config: Config) -> tuple[Config, Family | None]:
-    """The config of the part that makes tokens, and its family: nested configs are followed down."""
-    family = _BY_TYPE.get(config.model_type)
-    while family is not None and family.body:
-        config = _body(config, family.body)
-        family = _BY_TYPE.get(config.model_type)
-    return config, family
+def _composite(config: Config, family: Family) -> Architecture | None:
+    """The architecture of the language model inside, with what the outer config says about the whole."""
+    inner = read_architecture(_body(config, family.body))
+    if inner is None:
+        return None
+    tied = config.boolean("tie_word_embeddings") if "tie_word_embeddings" in config else inner.tied_embeddings
+    return replace(
+        inner,
+        model_type=config.model_type,
+        class_name=_class_name(config),
+        dtype=_dtype(config) or inner.dtype,
+        tied_embeddings=tied,
+        encoder=_encoder(config) or inner.encoder,
+        generates=inner.generates and family.generates(config),
+    )
+
+
+def _encoder(config: Config) -> tuple[Layer, ...]:
+    """The layers of an encoder that has a config of its own, none for one of images or sound."""
+    nested = config.child("encoder") or config.child("encoder_config")
+    architecture = read_architecture(nested) if nested else None
+    return architecture.layers if architecture else ()
 
 
 def _body(config: Config, keys: tuple[str, ...]) -> Config:
     """The first nested config that is there; older files have its keys at their top (Qwen2-VL)."""
-    nested = next((child for child in map(config.child, keys) if child is not None), None)
-    return nested or config.read_as(config.sub_type(keys[0]))
+    nested = next((child for child in map(config.child, keys) if child is not None), config)
+    return nested if nested is not config and nested.model_type else nested.read_as(config.sub_type(keys[0]))
 
 
 def _class_name(config: Config) -> str | None:

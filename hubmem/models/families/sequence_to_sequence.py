@@ -1,33 +1,105 @@
 """Encoders and decoders side by side, the decoder with attention across."""
 
 from hubmem.models import attention, feed_forward
+from hubmem.models.attention import of_heads, with_cross
 from hubmem.models.family import Family
-from hubmem.models.patterns import FULL, all_of
-from hubmem.models.stack import Stack
+from hubmem.models.patterns import FULL, SLIDING, all_of, every
+from hubmem.models.stack import Stack, count_of
 
 _BART_ENCODER = Stack(
-    count=("encoder_layers",),
+    count=count_of("encoder_layers"),
     pattern=all_of(FULL),
-    mixers={FULL: attention.of_heads("encoder_attention_heads")},
-    feed_forward=feed_forward.two_matrices("encoder_ffn_dim"),
+    mixers={FULL: of_heads("encoder_attention_heads")},
+    feed_forward=feed_forward.of_width("encoder_ffn_dim"),
 )
 _BART_DECODER = Stack(
-    count=("decoder_layers",),
+    count=count_of("decoder_layers"),
     pattern=all_of(FULL),
-    mixers={FULL: attention.with_cross("decoder_attention_heads")},
-    feed_forward=feed_forward.two_matrices("decoder_ffn_dim"),
+    mixers={FULL: with_cross(of_heads("decoder_attention_heads"))},
+    feed_forward=feed_forward.of_width("decoder_ffn_dim"),
 )
-_T5_ENCODER = Stack(
-    pattern=all_of(FULL), mixers={FULL: attention.of_heads("num_heads")}, feed_forward=feed_forward.t5
-)
+_T5_ENCODER = Stack(pattern=all_of(FULL), mixers={FULL: of_heads("num_heads")}, feed_forward=feed_forward.t5)
 _T5_DECODER = Stack(
-    count=("num_decoder_layers", "num_hidden_layers"),
+    count=count_of("num_decoder_layers", "num_hidden_layers"),
     pattern=all_of(FULL),
-    mixers={FULL: attention.with_cross("num_heads")},
+    mixers={FULL: with_cross(of_heads("num_heads"))},
     feed_forward=feed_forward.t5,
 )
 
 SEQUENCE_TO_SEQUENCE: tuple[Family, ...] = (
-    Family("bart mbart pegasus whisper", _BART_DECODER, encoder=_BART_ENCODER),
-    Family("t5 mt5", _T5_DECODER, encoder=_T5_ENCODER, tied=True),
+    Family(
+        "bart bigbird_pegasus blenderbot blenderbot-small fsmt led m2m_100 marian mbart mvp"
+        " nllb-moe pegasus pegasus_x plbart pp_formulanet_text seamless_m4t seamless_m4t_v2"
+        " speech_to_text speecht5 whisper",
+        _BART_DECODER,
+        encoder=_BART_ENCODER,
+    ),
+    Family(
+        "longt5 mt5 pop2piano switch_transformers t5 udop umt5",
+        _T5_DECODER,
+        encoder=_T5_ENCODER,
+        tied=True,
+    ),
+    Family(
+        "prophetnet",
+        Stack(
+            count=count_of("num_decoder_layers"),
+            mixers={FULL: with_cross(of_heads("num_decoder_attention_heads"))},
+            feed_forward=feed_forward.of_width("decoder_ffn_dim"),
+        ),
+        encoder=Stack(
+            count=count_of("num_encoder_layers"),
+            mixers={FULL: of_heads("num_encoder_attention_heads")},
+            feed_forward=feed_forward.of_width("encoder_ffn_dim"),
+        ),
+    ),
+    Family(
+        "moonshine",
+        Stack(
+            count=count_of("decoder_num_hidden_layers"),
+            mixers={FULL: with_cross(of_heads("decoder_num_attention_heads"))},
+        ),
+        encoder=Stack(
+            count=count_of("encoder_num_hidden_layers"),
+            mixers={FULL: of_heads("encoder_num_attention_heads")},
+            feed_forward=feed_forward.plain,
+        ),
+    ),
+    # Decoders beside an encoder of another kind, described in a config of its own.
+    Family(
+        "canary_decoder cohere_asr moonshine_streaming",
+        Stack(mixers={FULL: with_cross(attention.full)}, feed_forward=feed_forward.plain),
+    ),
+    Family("dia_decoder", Stack(mixers={FULL: attention.dia})),
+    Family(
+        "musicgen_decoder musicgen_melody_decoder",
+        Stack(mixers={FULL: with_cross(attention.full)}, feed_forward=feed_forward.plain),
+    ),
+    Family(
+        "pix2struct_text_model",
+        Stack(mixers={FULL: with_cross(of_heads("num_heads"))}),
+    ),
+    Family(
+        "t5_gemma_module",
+        Stack(
+            pattern=every(2, FULL, SLIDING),
+            mixers={FULL: with_cross(attention.full), SLIDING: with_cross(attention.sliding)},
+        ),
+    ),
+    Family(
+        "t5gemma2_decoder",
+        Stack(
+            pattern=every("sliding_window_pattern", FULL, SLIDING),
+            mixers={FULL: with_cross(attention.full), SLIDING: with_cross(attention.sliding)},
+        ),
+    ),
+    # A decoder beside a vision encoder.
+    Family(
+        "trocr",
+        Stack(
+            count=count_of("decoder_layers"),
+            mixers={FULL: of_heads("decoder_attention_heads")},
+            feed_forward=feed_forward.of_width("decoder_ffn_dim"),
+        ),
+    ),
 )
