@@ -46,7 +46,7 @@ def report_dict(report: "Report") -> dict[str, Any]:
             "format": census.format,
             "files": census.files,
             "stored_bytes": census.stored_bytes,
-            "quantization": None,
+            "quantization": report.quantization.summary() if report.quantization else None,
         },
         "workload": _workload(report.workload),
         "cache": _cache(report),

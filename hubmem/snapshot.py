@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hubmem.errors import GatedRepo, HubmemError, HubUnreachable, NotCached
 from hubmem.hub import bundled
@@ -13,6 +14,7 @@ from hubmem.models.config import Config, parse_config
 from hubmem.units import format_count
 from hubmem.weights import layout
 from hubmem.weights.census import Census
+from hubmem.weights.quantization_config import SIDE_FILES
 from hubmem.weights.reading import read_census
 
 
@@ -23,6 +25,7 @@ class Snapshot:
     Attributes:
         config: of `config.json`, or None where the repo has none.
         seconds: from opening to the last byte read.
+        quantization_file: the object in a file beside config.json that tells how weights are quantized, or None.
         stands_in: why this is not what the Hub has now, or "".
     """
 
@@ -31,6 +34,7 @@ class Snapshot:
     census: Census
     cost: Cost
     seconds: float
+    quantization_file: Mapping[str, Any] | None = None
     stands_in: str = ""
     notes: tuple[str, ...] = ()
 
@@ -69,8 +73,15 @@ def _read(source: Source, opened: Opened) -> Snapshot:
         census=census,
         cost=source.cost,
         seconds=time.monotonic() - opened.started,
+        quantization_file=_quantization_file(source, listing),
         notes=() if text is not None else ("The repo has no config.json: the cache cannot be known.",),
     )
+
+
+def _quantization_file(source: Source, listing: Listing) -> Mapping[str, Any] | None:
+    path = next((name for name in SIDE_FILES if name in listing.files), None)
+    text = source.text(path) if path else None
+    return parse_config(text).raw if text is not None else None
 
 
 def _stand_in(error: HubmemError, opened: Opened, listing: Listing | None) -> Snapshot:

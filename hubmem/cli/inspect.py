@@ -1,6 +1,5 @@
 """`hubmem REPO…`: the report."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def inspect(
     offline: bool,
     no_bundled: bool,
     verbose: bool,
-    **workload: Any,
+    **request: Any,
 ) -> int:
     r"""Say what a model takes and which GPUs it fits, from its config and weight headers.
 
@@ -56,8 +55,9 @@ def inspect(
     """
     from hubmem.cli.progress import TerminalObserver, warn
     from hubmem.hub.opening import Access, open_model
+    from hubmem.request import Request
 
-    _refuse_early(workload)
+    asked = Request.of(**request)
     observer = TerminalObserver(verbose=verbose)
     access = Access(revision=revision, offline=offline, bundled=not no_bundled, observer=observer, warn=warn)
     opened = [open_model(model, access) for model in models]
@@ -71,7 +71,7 @@ def inspect(
     from hubmem.cli.output import deliver, page_for
 
     try:
-        reports = [report.assess(each.result(), **workload) for each in reading]
+        reports = [report.assess(each.result(), asked) for each in reading]
     finally:
         observer.finish()
     for each in reports:
@@ -79,20 +79,3 @@ def inspect(
             warn(each.snapshot.stands_in)
     deliver(render.render(reports, output_format, page_for(output), explain=explain), output)
     return int(check and not all(each.fits_all for each in reports))
-
-
-def _refuse_early(workload: Mapping[str, Any]) -> None:
-    """Say what cannot be meant before anything is asked of the Hub."""
-    if workload["gpus"]:
-        from hubmem.fit.gpus import parse_target
-
-        for name in workload["gpus"]:
-            parse_target(name)
-    if workload["dtype"]:
-        from hubmem.weights import precision
-
-        precision.parse(workload["dtype"])
-    if workload["kv_dtype"]:
-        from hubmem import dtypes
-
-        dtypes.parse(workload["kv_dtype"])

@@ -1,6 +1,7 @@
 """The entry point: which command is meant, and what every way to end looks like."""
 
 import os
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -12,6 +13,8 @@ from hubmem.errors import HubmemError
 
 # What a shell reports for a process ended by Ctrl-C.
 _INTERRUPTED = 130
+# EX_SOFTWARE of sysexits.h.
+_BUG = 70
 _DEFAULT_COMMAND = "inspect"
 
 
@@ -60,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain("Interrupted.", "", _INTERRUPTED)
         # Threads that wait for the network would hold the process until their time-outs.
         os._exit(_INTERRUPTED)
+    except Exception:  # noqa: BLE001 - a bug must not look like exit code 1, "it does not fit"
+        traceback.print_exc()
+        return _complain("This is a bug in hubmem; please report it with the lines above.", "", _BUG)
     return code if isinstance(code, int) else 0
 
 

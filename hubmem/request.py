@@ -1,0 +1,76 @@
+"""What a user asks, checked before anything is asked of the Hub."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hubmem import dtypes
+from hubmem.errors import UsageError
+from hubmem.fit.gpus import USUAL, Target, parse_target
+from hubmem.memory.workload import DEFAULT_CONTEXT, Workload
+from hubmem.models.architecture import Architecture
+from hubmem.models.mixers import CachePolicy
+from hubmem.weights import precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A workload whose length may still depend on the model, and the accelerators to hold it against.
+
+    Attributes:
+        context: tokens of a sequence; None for 8,192, or less where the model ends sooner.
+        targets: the accelerators the user named, or the usual ones.
+        named: whether the user named them.
+    """
+
+    workload: Workload
+    context: int | None
+    targets: tuple[Target, ...]
+    named: bool
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        gpus: Sequence[str] = (),
+        context: int | None = None,
+        dtype: str | None = None,
+        kv_dtype: str | None = None,
+        cache_policy: str = CachePolicy.LOGICAL.value,
+        **workload: Any,
+    ) -> "Request":
+        """Read what a user wrote.
+
+        Args:
+            gpus: names such as `H100-80GB`, `2xA100-80GB`, `24GiB` or `aws:p4de.24xlarge`.
+            context: tokens of a sequence.
+            dtype: precision to hold the weights in, by `hubmem.weights.precision`; None for as stored.
+            kv_dtype: dtype of the cache; None for what the engine would choose.
+            cache_policy: how the positions a window holds are counted, by `CachePolicy`.
+            workload: any other field of `Workload`, by its name.
+
+        Raises:
+            UsageError: something that cannot be.
+        """
+        known = {policy.value: policy for policy in CachePolicy}
+        if cache_policy not in known:
+            raise UsageError(f"Unknown cache policy {cache_policy!r}.", hint=f"Known: {', '.join(known)}.")
+        return cls(
+            workload=Workload(
+                context=DEFAULT_CONTEXT if context is None else context,
+                weight_dtype=precision.parse(dtype).name if dtype else None,
+                kv_dtype=dtypes.parse(kv_dtype).name if kv_dtype else None,
+                cache_policy=known[cache_policy],
+                **workload,
+            ),
+            context=context,
+            targets=tuple(map(parse_target, gpus or USUAL)),
+            named=bool(gpus),
+        )
+
+    def workload_for(self, architecture: Architecture | None) -> Workload:
+        """The workload with its length settled: what was asked, or the default within the model's own limit."""
+        limit = architecture.max_context if architecture else None
+        if self.context is not None or limit is None:
+            return self.workload
+        return replace(self.workload, context=min(DEFAULT_CONTEXT, limit))
