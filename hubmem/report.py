@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from hubmem import contract
@@ -160,12 +160,21 @@ def assess(snapshot: Snapshot, request: Request) -> Report:
 
 def planner(architecture: Architecture | None, census: Census) -> Planner:
     """The plan of any workload for one model, each computed once."""
+    return _Planner(architecture, census)
 
-    @cache
-    def plan_for(workload: Workload) -> Plan:
-        return plan_inference(architecture, census, workload)
 
-    return plan_for
+class _Planner:
+    """A function that remembers; sent to another process, it begins anew there."""
+
+    def __init__(self, architecture: Architecture | None, census: Census) -> None:
+        self._model = architecture, census
+        self._plan = cache(partial(plan_inference, architecture, census))
+
+    def __call__(self, workload: Workload) -> Plan:
+        return self._plan(workload)
+
+    def __reduce__(self) -> tuple[type["_Planner"], tuple[Architecture | None, Census]]:
+        return _Planner, self._model
 
 
 def _cache(architecture: Architecture | None, census: Census, workload: Workload) -> Cache | None:
