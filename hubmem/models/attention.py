@@ -86,6 +86,14 @@ def mimo_windowed(config: Config, layer: int) -> tuple[Mixer, ...]:
     return windowed_apart(config.with_values(values), layer)
 
 
+def gemma_windowed(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """A model that looks both ways sees half of its window on each side (Gemma 3 and 4)."""
+    both_ways = config.flag_or_text("use_bidirectional_attention")
+    if both_ways not in (True, "all"):
+        return sliding(config, layer)
+    return (self_attention(config, window=config.positive("sliding_window") // 2 + 1),)
+
+
 def step_windowed(config: Config, layer: int) -> tuple[Mixer, ...]:
     """Attention over a window, with the heads of `attention_other_setting` where there is one (Step 3.5)."""
     other = config.mapping("attention_other_setting") or {}
@@ -119,6 +127,15 @@ def reading_others_at_the_end(read: MixerReader) -> MixerReader:
 def head_dim_by_heads(read: MixerReader) -> MixerReader:
     """The reader without `head_dim`, which a class works out itself whatever the file says."""
     return lambda config, layer: read(config.with_values({"head_dim": None}), layer)
+
+
+def zamba(config: Config, _: int) -> tuple[Mixer, ...]:
+    """Attention over the hidden state and the embedding side by side: heads of twice the usual width."""
+    if config.optional_positive("head_dim") is None:
+        config = config.with_values(
+            {"head_dim": 2 * hidden_size(config) // config.positive("num_attention_heads")}
+        )
+    return (self_attention(config),)
 
 
 def multi_query(config: Config, _: int) -> tuple[Mixer, ...]:
@@ -219,5 +236,11 @@ def reformer(config: Config, layer: int) -> tuple[Mixer, ...]:
     """A layer's past inputs, and their buckets where it attends within them."""
     heads = config.positive("num_attention_heads")
     hashed = (config.items("attn_layers") or ())[layer] == "lsh"
-    buckets = heads * config.positive("num_hashes") if hashed else 0
-    return (PastInputs(heads=heads, dim=hidden_size(config), buckets=buckets),)
+    return (
+        PastInputs(
+            heads=heads,
+            dim=hidden_size(config),
+            buckets=heads * config.positive("num_hashes") if hashed else 0,
+            chunk=config.positive("lsh_attn_chunk_length"),
+        ),
+    )

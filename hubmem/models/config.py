@@ -33,11 +33,6 @@ class Config:
         self.model_type: str = declared if isinstance(declared, str) else (model_type or "")
         self._class: ClassDefaults = class_defaults(self.model_type)
 
-    @property
-    def raw(self) -> Mapping[str, Any]:
-        """The object as it is, for parts of a config that are read elsewhere."""
-        return self._raw
-
     def __contains__(self, key: str) -> bool:
         """Whether the config itself has the key, under any spelling, null or not."""
         return any(name in self._raw for name in self._spellings(key))
@@ -133,6 +128,11 @@ class Config:
         """A letter or an entry for each layer; None for a number, which says an interval instead."""
         value = self._find(key)
         return value if isinstance(value, str) else None if isinstance(value, int) else self.items(key)
+
+    def flag_or_text(self, key: str) -> bool | str | None:
+        """A truth value or a string, or None."""
+        value = self._find(key)
+        return value if isinstance(value, str) else None if value is None else self.boolean(key)
 
     def has_value(self, key: str) -> bool:
         """Whether the key is there, or assumed, and is neither null, false, zero nor empty."""

@@ -22,6 +22,12 @@ def as_decoder(config: Config) -> bool:
     return config.boolean("is_decoder")
 
 
+def unless_embedding(config: Config) -> bool:
+    """EmbeddingGemma is a Gemma 3 that looks both ways and has no head."""
+    names = config.items("architectures") or ("",)
+    return not (config.has_value("use_bidirectional_attention") and str(names[0]).endswith("Model"))
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Model types that are read alike.
@@ -33,7 +39,7 @@ class Family:
         generates: whether a model keeps a cache.
         body: keys of nested configs, the first that is there being the language model's; the family is
             then that of its own type.
-        tied: whether the head is the embedding where neither the config nor its class says.
+        tied: whether the head is the embedding, where the model type leaves no choice.
     """
 
     model_types: str
@@ -41,7 +47,7 @@ class Family:
     encoder: Stack | None = None
     generates: Callable[[Config], bool] = always
     body: tuple[str, ...] = ()
-    tied: bool = False
+    tied: bool | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

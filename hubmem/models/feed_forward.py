@@ -11,10 +11,18 @@ FeedForwardReader = Callable[[Config, int], FeedForward]
 """The feed-forward part of the layer with that number."""
 
 # What families call the same thing; the first a config has counts.
-_WIDTHS = ("intermediate_size", "ffn_dim", "n_inner", "d_ff", "dff", "d_inner", "dim_ff", "ffn_hidden_size")
-_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_routed_experts")
-_ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts")
-_EXPERT_WIDTHS = ("moe_intermediate_size", "expert_ffn_hidden_size")
+_WIDTHS = (
+    "ffn_dim",
+    "n_inner",
+    "d_ff",
+    "dff",
+    "d_inner",
+    "dim_ff",
+    "ffn_hidden_size",
+    "feed_forward_size",
+)
+_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+_ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k_experts")
 _SHARED_COUNTS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
 _SHARED_WIDTHS = (
     "shared_expert_intermediate_size",
@@ -23,6 +31,7 @@ _SHARED_WIDTHS = (
     "share_expert_dim",
 )
 _FIRST_DENSE = ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index")
+_STEPS = ("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval")
 
 
 def gated(config: Config, layer: int) -> FeedForward:
@@ -42,15 +51,97 @@ def plain_experts(config: Config, layer: int) -> FeedForward:
     return replace(experts(config, layer), gated=False)
 
 
-def of_width(key: str, *, is_gated: bool = False) -> FeedForwardReader:
-    """A dense part with its width under a key of its own (encoders and decoders side by side)."""
-    return lambda config, _: Dense(width=config.positive(key), gated=is_gated)
+def of_width(key: str) -> FeedForwardReader:
+    """Two matrices, the width under a key of its own (encoders and decoders side by side)."""
+    return lambda config, _: Dense(width=config.positive(key), gated=False)
+
+
+def stepped(step_key: str, width_key: str) -> FeedForwardReader:
+    """Two matrices, in every so many layers as experts (NLLB-MoE)."""
+
+    def read(config: Config, layer: int) -> FeedForward:
+        one, step = config.positive(width_key), config.positive(step_key)
+        if (layer + 1) % step:
+            return Dense(width=one, gated=False)
+        return Experts(count=config.positive("num_experts"), active=2, width=one, shared_width=0, gated=False)
+
+    return read
+
+
+def switch(config: Config, layer: int) -> FeedForward:
+    """Switch Transformers: the last layer of each period has experts, of which a token goes through one."""
+    period = config.positive("num_decoder_layers", "num_layers") // config.positive(
+        "num_sparse_decoder_layers"
+    )
+    one = config.positive("d_ff")
+    if layer % period != period - 1:
+        return Dense(width=one, gated=False)
+    return Experts(count=config.positive("num_experts"), active=1, width=one, shared_width=0, gated=False)
 
 
 def t5(config: Config, _: int) -> FeedForward:
     """T5: gated where `feed_forward_proj` says so (version 1.1, Flan)."""
     kind = config.text("feed_forward_proj") or ""
     return Dense(width=config.positive("d_ff"), gated=kind.startswith("gated"))
+
+
+def half(config: Config, layer: int) -> FeedForward:
+    """Gate and up projection together are as wide as the key says (RecurrentGemma, Moshi)."""
+    return Dense(width=width(config, layer) // 2, gated=True)
+
+
+def lfm(config: Config, layer: int) -> FeedForward:
+    """LFM2: two thirds of the width, times a factor, rounded up to a multiple, unless told not to."""
+    one = config.optional_positive("block_ff_dim") or width(config, layer)
+    if config.boolean("block_auto_adjust_ff_dim"):
+        multiple = config.positive("block_multiple_of")
+        wanted = int(int(2 * one / 3) * (config.number("block_ffn_dim_multiplier") or 1))
+        one = -(-wanted // multiple) * multiple
+    return Dense(width=one, gated=True)
+
+
+def xlstm(config: Config, _: int) -> FeedForward:
+    """A width in proportion to the hidden size, rounded up to a multiple."""
+    multiple = config.positive("ffn_round_up_to_multiple_of")
+    wanted = hidden_size(config) * (config.number("ffn_proj_factor") or 1)
+    return Dense(width=int((wanted + multiple - 1) // multiple) * multiple, gated=True)
+
+
+def llama4(config: Config, layer: int) -> FeedForward:
+    """Experts as wide as the part beside them; layers without experts have a width of their own."""
+    listed = config.items("moe_layers")
+    step = config.positive("interleave_moe_layer_step")
+    if layer in listed if listed is not None else (layer + 1) % step == 0:
+        return replace(experts(config, layer), shared_width=width(config, layer))
+    return Dense(width=config.positive("intermediate_size_mlp"), gated=True)
+
+
+def granite(config: Config, layer: int) -> FeedForward:
+    """Granite 4: experts and a part beside them, or that part alone."""
+    if config.optional_integer("num_local_experts"):
+        return experts(config, layer)
+    return Dense(width=config.positive("shared_intermediate_size"), gated=True)
+
+
+def beside_dense(config: Config, layer: int) -> FeedForward:
+    """Experts with a dense part of full width beside them (Hunyuan)."""
+    return replace(experts(config, layer), shared_width=width(config, layer))
+
+
+def longcat(config: Config, layer: int) -> FeedForward:
+    """Experts with two dense parts beside them."""
+    return replace(experts(config, layer), shared_width=2 * width(config, layer))
+
+
+def gemma4(config: Config, layer: int) -> FeedForward:
+    """A dense part, beside experts where there are any, and twice as wide where a cache is shared."""
+    one = width(config, layer)
+    if config.boolean("enable_moe_block", default=True) and config.optional_integer("num_experts"):
+        return replace(experts(config, layer), shared_width=one)
+    sharing = config.optional_integer("num_kv_shared_layers") or 0
+    shared = layer >= config.positive("num_hidden_layers") - sharing
+    double = shared and config.boolean("use_double_wide_mlp")
+    return Dense(width=2 * one if double else one, gated=True)
 
 
 def ernie_vision(config: Config, layer: int) -> FeedForward:
@@ -60,11 +151,16 @@ def ernie_vision(config: Config, layer: int) -> FeedForward:
     return gated(config.with_values(text), layer)
 
 
-def xlstm(config: Config, _: int) -> FeedForward:
-    """A width in proportion to the hidden size, rounded up to a multiple."""
-    multiple = config.positive("ffn_round_up_to_multiple_of")
-    wanted = hidden_size(config) * (config.number("ffn_proj_factor") or 1)
-    return Dense(width=int((wanted + multiple - 1) // multiple) * multiple, gated=True)
+def dbrx(config: Config, _: int) -> FeedForward:
+    """Experts described in `ffn_config`."""
+    nested = config.child("ffn_config") or config
+    return Experts(
+        count=nested.optional_positive("moe_num_experts") or 4,
+        active=nested.optional_positive("moe_top_k") or 1,
+        width=nested.optional_positive("ffn_hidden_size") or 3584,
+        shared_width=0,
+        gated=True,
+    )
 
 
 def none(_config: Config, _layer: int) -> FeedForward:
@@ -75,12 +171,16 @@ def none(_config: Config, _layer: int) -> FeedForward:
 def width(config: Config, layer: int) -> int:
     """The width of a dense part; four times the hidden size where no key says otherwise."""
     own = config.integer_at("intermediate_size", layer)
-    return own or config.optional_positive(*_WIDTHS[1:]) or 4 * hidden_size(config)
+    return own or config.optional_positive(*_WIDTHS) or 4 * hidden_size(config)
 
 
 def experts(config: Config, layer: int) -> Experts:
     """Routed experts and the part beside them that every token goes through."""
-    one = config.integer_at("moe_intermediate_size", layer) or width(config, layer)
+    one = (
+        config.integer_at("moe_intermediate_size", layer)
+        or config.optional_positive("expert_ffn_hidden_size")
+        or width(config, layer)
+    )
     shared = config.optional_integer(*_SHARED_WIDTHS)
     if shared is None:
         shared = one * (config.optional_integer(*_SHARED_COUNTS) or 0)
@@ -95,7 +195,7 @@ def experts(config: Config, layer: int) -> Experts:
 
 def is_sparse(config: Config, layer: int) -> bool:
     """Whether a layer has experts, by the keys in use for it."""
-    if not config.optional_integer(*_COUNTS):
+    if not config.optional_integer(*_COUNTS) or not config.boolean("is_moe", default=True):
         return False
     kinds = config.items("mlp_layer_types")
     if kinds is not None:
@@ -104,5 +204,8 @@ def is_sparse(config: Config, layer: int) -> bool:
         return False
     if layer < (config.optional_integer(*_FIRST_DENSE) or 0):
         return False
-    step = config.optional_positive("decoder_sparse_step", "interleave_moe_layer_step")
+    period = config.optional_positive("expert_layer_period")
+    if period is not None:
+        return layer % period == config.natural("expert_layer_offset")
+    step = config.optional_positive(*_STEPS)
     return step is None or (layer + 1) % step == 0

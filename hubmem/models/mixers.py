@@ -259,11 +259,13 @@ class PastInputs:
     Attributes:
         dim: hidden size.
         buckets: int64 hashes kept for each position, over all heads and rounds.
+        chunk: a sequence no longer than this needs no buckets.
     """
 
     heads: int
     dim: int
     buckets: int = 0
+    chunk: int = 0
 
     @property
     def kind(self) -> str:
@@ -276,7 +278,8 @@ class PastInputs:
         >>> PastInputs(heads=16, dim=1024).kept(Span(tokens=3)).cached
         3072
         """
-        return Kept(cached=span.tokens * self.dim, float32=2 * span.tokens * self.buckets)
+        hashed = span.tokens if span.tokens > self.chunk else 0
+        return Kept(cached=span.tokens * self.dim, float32=2 * hashed * self.buckets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

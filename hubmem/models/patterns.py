@@ -158,6 +158,17 @@ def beyond_max_window_layers(config: Config, count: int) -> Sequence[str]:
     return [SLIDING if layer >= start else FULL for layer in range(count)]
 
 
+def until(key: str, pattern: Pattern, others: str) -> Pattern:
+    """The pattern up to a layer whose number is under a key, and one kind from there on."""
+
+    def kinds(config: Config, count: int) -> Sequence[str] | None:
+        found = pattern(config, count)
+        end = config.natural(key)
+        return None if found is None else [*found[:end], *[others] * (count - end)]
+
+    return kinds
+
+
 def listed(key: str, kind: str, others: str, *, base: int = 0) -> Pattern:
     """Layers of `kind` where a key lists their numbers, counted from `base`."""
 

@@ -7,7 +7,7 @@ where its code makes them so.
 
 from collections.abc import Callable
 
-from hubmem.models.attention import MixerReader, full, self_attention
+from hubmem.models.attention import MixerReader, self_attention
 from hubmem.models.config import Config
 from hubmem.models.dimensions import hidden_size
 from hubmem.models.mixers import Attention, Kept, Mixer, Recurrent
@@ -143,9 +143,9 @@ def mamba2(inner: Width) -> MixerReader:
     return read
 
 
-def with_attention(read: MixerReader) -> MixerReader:
-    """Attention and a recurrent part in one layer."""
-    return lambda config, layer: (*full(config, layer), *read(config, layer))
+def side_by_side(*reads: MixerReader) -> MixerReader:
+    """Several mixers in one layer."""
+    return lambda config, layer: tuple(mixer for read in reads for mixer in read(config, layer))
 
 
 def gated_delta_net(config: Config, _: int) -> tuple[Mixer, ...]:

@@ -16,10 +16,11 @@ from hubmem.models.families import read_architecture
 from hubmem.models.mixers import CachePolicy, Span
 
 _SWEEP = Path(__file__).parents[2] / "fixtures" / "cache" / "sweep.jsonl.xz"
-# transformers 5.23 cannot build the cache of BLT: its four models share the slots of one.
-_NOT_READ = ("blt",)
-# Types that keep their state in the modules themselves, so that the output they were measured by has none.
-_KEPT_ELSEWHERE = ("recurrent_gemma",)
+# Not known: transformers 5.23 cannot build the cache of BLT, whose four models share the slots of one;
+# Perceiver is no stack of attention over a sequence.
+_NOT_READ = ("blt", "perceiver")
+# BLIP's forward pass returns no cache, and was measured to; its `generate` runs the text decoder with one.
+_KEPT_ELSEWHERE = ("blip",)
 
 
 def _rows() -> list[dict[str, Any]]:

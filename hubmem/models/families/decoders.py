@@ -3,7 +3,7 @@
 from hubmem.models import attention, feed_forward
 from hubmem.models.attention import full, reading_others_at_the_end, sliding
 from hubmem.models.config import Config
-from hubmem.models.family import Family, as_decoder, never
+from hubmem.models.family import Family, as_decoder, never, unless_embedding
 from hubmem.models.mixers import Mixer
 from hubmem.models.patterns import (
     CHUNKED,
@@ -21,6 +21,7 @@ from hubmem.models.patterns import (
     if_set,
     listed,
     spelled,
+    until,
     with_first,
     with_last,
 )
@@ -44,8 +45,9 @@ _GEMMA4 = Stack(
     pattern=with_last(FULL, every(6, FULL, SLIDING)),
     mixers={
         FULL: reading_others_at_the_end(_gemma4_full),
-        SLIDING: reading_others_at_the_end(sliding),
+        SLIDING: reading_others_at_the_end(attention.gemma_windowed),
     },
+    feed_forward=feed_forward.gemma4,
 )
 
 
@@ -59,12 +61,12 @@ def _hrm_layers(config: Config) -> int:
 
 DECODERS: tuple[Family, ...] = (
     Family(
-        "aria_text bitnet chameleon cohere csm deepseek_ocr2_text diffllama doge emu3_text_model ernie4_5"
+        "aria_text bitnet chameleon cohere csm diffllama doge emu3_text_model ernie4_5"
         " ernie4_5_moe evolla flex_olmo gemma glm glm4 glm4_moe glm4v_moe_text glm4v_text"
         " glm_image_text glm_ocr_text granite granite4_vision_text granite_docling_text granitemoe"
-        " granitemoeshared helium higgs_audio_v2 hunyuan_v1_dense hunyuan_v1_moe hunyuan_vl_text hy_v3"
-        " hyperclovax idefics internlm3 iquestcoder kyutai_speech_to_text llama minimax_m2 ministral"
-        " ministral3 mistral mixtral molmo2_text moshi olmo olmo2 olmoe paddleocr_vl_text phi3"
+        " granitemoeshared helium higgs_audio_v2 hunyuan_v1_dense hunyuan_vl_text hy_v3"
+        " hyperclovax idefics internlm3 iquestcoder llama minimax_m2 ministral"
+        " ministral3 mistral mixtral molmo2_text olmo olmo2 olmoe paddleocr_vl_text phi3"
         " phi4_multimodal phimoe qwen3_omni_moe_text qwen3_vl_text seed_oss solar_open stablelm"
         " voxtral_realtime_text"
     ),
@@ -87,10 +89,12 @@ DECODERS: tuple[Family, ...] = (
         ),
         generates=as_decoder,
     ),
+    Family("kyutai_speech_to_text moshi", Stack(feed_forward=feed_forward.half)),
+    Family("hunyuan_v1_moe", Stack(feed_forward=feed_forward.beside_dense)),
     Family("cpmant", Stack(mixers={FULL: attention.cpm_ant})),
     Family("gpt_bigcode", Stack(mixers={FULL: attention.multi_query}, feed_forward=feed_forward.plain)),
     Family("falcon", Stack(mixers={FULL: attention.falcon}, feed_forward=feed_forward.plain)),
-    Family("dbrx", Stack(mixers={FULL: attention.dbrx})),
+    Family("dbrx", Stack(mixers={FULL: attention.dbrx}, feed_forward=feed_forward.dbrx)),
     Family("jetmoe", Stack(mixers={FULL: attention.jetmoe})),
     Family("ernie4_5_vl_moe_text", Stack(feed_forward=feed_forward.ernie_vision)),
     Family("hrm_text", Stack(count=_hrm_layers)),
@@ -101,15 +105,24 @@ DECODERS: tuple[Family, ...] = (
         Stack(pattern=if_set("use_sliding_window", beyond_max_window_layers)),
     ),
     Family("dots1", Stack(pattern=if_set("sliding_window", beyond_max_window_layers))),
-    Family("qwen2_moe", Stack(pattern=if_set("use_sliding_window", every(2, SLIDING, FULL, first=0)))),
+    Family(
+        "qwen2_moe",
+        Stack(
+            pattern=if_set(
+                "use_sliding_window", until("max_window_layers", every(2, SLIDING, FULL, first=0), FULL)
+            )
+        ),
+    ),
     # A window only where the file lists the layers that have it.
     Family("cohere_compass_text laguna mellum qwen3_vl_moe_text", Stack(pattern=all_of(FULL))),
     Family("gemma2 gpt_oss vaultgemma", Stack(pattern=every(2, FULL, SLIDING))),
     Family(
         "gemma3_text",
-        Stack(pattern=every("sliding_window_pattern", FULL, SLIDING)),
-        # EmbeddingGemma is one of them and looks both ways.
-        generates=lambda config: not config.has_value("use_bidirectional_attention"),
+        Stack(
+            pattern=every("sliding_window_pattern", FULL, SLIDING),
+            mixers={SLIDING: attention.gemma_windowed},
+        ),
+        generates=unless_embedding,
     ),
     Family("cohere2", Stack(pattern=every("sliding_window_pattern", FULL, SLIDING))),
     Family("cohere2_moe", Stack(pattern=every("sliding_window_pattern", FULL, SLIDING))),
@@ -157,7 +170,8 @@ DECODERS: tuple[Family, ...] = (
             pattern=either(
                 spelled("no_rope_layers", {0: FULL, 1: CHUNKED}),
                 every("no_rope_layer_interval", FULL, CHUNKED),
-            )
+            ),
+            feed_forward=feed_forward.llama4,
         ),
     ),
     Family(
@@ -172,6 +186,7 @@ DECODERS: tuple[Family, ...] = (
     ),
     Family("step3p5", Stack(pattern=all_of(FULL), mixers={SLIDING: attention.step_windowed})),
     # The whole prompt, and a window over what is generated: no less than the prompt's tokens are kept.
+    Family("deepseek_ocr2_text", Stack(mixers={FULL: attention.head_dim_by_heads(full)})),
     Family(
         "unlimited_ocr_text",
         Stack(pattern=all_of(REFERENCE), mixers={REFERENCE: attention.head_dim_by_heads(full)}),

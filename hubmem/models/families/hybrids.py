@@ -22,6 +22,7 @@ from hubmem.models.patterns import (
     cycle,
     either,
     every,
+    if_set,
     inside,
     listed,
     spelled,
@@ -79,12 +80,17 @@ HYBRIDS: tuple[Family, ...] = (
             mixers={LINEAR: _MAMBA2},
         ),
     ),
-    Family("granitemoehybrid", Stack(pattern=all_of(LINEAR), mixers={LINEAR: _MAMBA2})),
+    Family(
+        "granitemoehybrid",
+        Stack(pattern=all_of(LINEAR), mixers={LINEAR: _MAMBA2}, feed_forward=feed_forward.granite),
+    ),
     Family(
         "falcon_h1",
         Stack(
             pattern=all_of(HYBRID),
-            mixers={HYBRID: recurrence.with_attention(recurrence.mamba2(recurrence.ssm_or_expanded))},
+            mixers={
+                HYBRID: recurrence.side_by_side(attention.full, recurrence.mamba2(recurrence.ssm_or_expanded))
+            },
         ),
     ),
     Family(
@@ -107,7 +113,7 @@ HYBRIDS: tuple[Family, ...] = (
                 (LINEAR, LINEAR, HYBRID),
                 every("attn_layer_period", HYBRID, LINEAR, first="attn_layer_offset"),
             ),
-            mixers={LINEAR: _MAMBA, HYBRID: recurrence.with_attention(_MAMBA)},
+            mixers={LINEAR: _MAMBA, HYBRID: recurrence.side_by_side(attention.zamba, _MAMBA)},
             feed_forward=feed_forward.none,
             feed_forwards={HYBRID: feed_forward.gated},
         ),
@@ -116,7 +122,7 @@ HYBRIDS: tuple[Family, ...] = (
         "zamba2",
         Stack(
             pattern=at((6, 12, 18, 24, 30, 36, 42, 47, 51), HYBRID, LINEAR),
-            mixers={LINEAR: _MAMBA2, HYBRID: recurrence.with_attention(_MAMBA2)},
+            mixers={LINEAR: _MAMBA2, HYBRID: recurrence.side_by_side(attention.zamba, _MAMBA2)},
             feed_forward=feed_forward.none,
             feed_forwards={HYBRID: feed_forward.gated},
         ),
@@ -126,6 +132,7 @@ HYBRIDS: tuple[Family, ...] = (
         Stack(
             pattern=spelled("block_types", {"recurrent": LINEAR, "attention": SLIDING}, repeated=True),
             mixers={LINEAR: recurrence.rg_lru},
+            feed_forward=feed_forward.half,
         ),
     ),
     # Linear attention and softmax attention.
@@ -182,7 +189,15 @@ HYBRIDS: tuple[Family, ...] = (
     ),
     # Convolutions.
     Family(
-        "lfm2 lfm2_moe",
+        "lfm2",
+        Stack(
+            pattern=either(listed("full_attn_idxs", FULL, CONV), all_of(FULL)),
+            mixers={CONV: recurrence.short_convolution},
+            feed_forward=feed_forward.lfm,
+        ),
+    ),
+    Family(
+        "lfm2_moe",
         Stack(
             pattern=either(listed("full_attn_idxs", FULL, CONV), all_of(FULL)),
             mixers={CONV: recurrence.short_convolution},
@@ -224,7 +239,12 @@ HYBRIDS: tuple[Family, ...] = (
     ),
     Family(
         "longcat_flash",
-        Stack(count=count_of("num_layers"), pattern=all_of(FULL), mixers={FULL: latent.latent_twice}),
+        Stack(
+            count=count_of("num_layers"),
+            pattern=all_of(FULL),
+            mixers={FULL: latent.latent_twice},
+            feed_forward=feed_forward.longcat,
+        ),
     ),
     Family(
         "axk2 deepseek_v32 glm_moe_dsa",
@@ -235,7 +255,7 @@ HYBRIDS: tuple[Family, ...] = (
     Family(
         "dots3_note_text",
         Stack(
-            pattern=with_first(2, FULL, every(4, FULL, SLIDING, first=1)),
+            pattern=if_set("use_sliding_window", with_first(2, FULL, every(4, FULL, SLIDING, first=1))),
             mixers={FULL: latent.dots_full, INDEXED: latent.dots_indexed, SLIDING: latent.dots_windowed},
         ),
     ),

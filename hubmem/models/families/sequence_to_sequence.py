@@ -1,5 +1,7 @@
 """Encoders and decoders side by side, the decoder with attention across."""
 
+from dataclasses import replace
+
 from hubmem.models import attention, feed_forward
 from hubmem.models.attention import of_heads, with_cross
 from hubmem.models.family import Family
@@ -29,14 +31,27 @@ _T5_DECODER = Stack(
 SEQUENCE_TO_SEQUENCE: tuple[Family, ...] = (
     Family(
         "bart bigbird_pegasus blenderbot blenderbot-small fsmt led m2m_100 marian mbart mvp"
-        " nllb-moe pegasus pegasus_x plbart pp_formulanet_text seamless_m4t seamless_m4t_v2"
+        " pegasus pegasus_x plbart seamless_m4t seamless_m4t_v2"
         " speech_to_text speecht5 whisper",
         _BART_DECODER,
         encoder=_BART_ENCODER,
     ),
     Family(
-        "longt5 mt5 pop2piano switch_transformers t5 udop umt5",
+        "longt5 mt5 pop2piano t5 udop umt5",
         _T5_DECODER,
+        encoder=_T5_ENCODER,
+        tied=True,
+    ),
+    Family(
+        "nllb-moe",
+        replace(_BART_DECODER, feed_forward=feed_forward.stepped("decoder_sparse_step", "decoder_ffn_dim")),
+        encoder=replace(
+            _BART_ENCODER, feed_forward=feed_forward.stepped("encoder_sparse_step", "encoder_ffn_dim")
+        ),
+    ),
+    Family(
+        "switch_transformers",
+        replace(_T5_DECODER, feed_forward=feed_forward.switch),
         encoder=_T5_ENCODER,
         tied=True,
     ),
@@ -65,11 +80,13 @@ SEQUENCE_TO_SEQUENCE: tuple[Family, ...] = (
             feed_forward=feed_forward.plain,
         ),
     ),
+    Family("pp_formulanet_text", _BART_DECODER),
     # Decoders beside an encoder of another kind, described in a config of its own.
     Family(
-        "canary_decoder cohere_asr moonshine_streaming",
+        "canary_decoder cohere_asr",
         Stack(mixers={FULL: with_cross(attention.full)}, feed_forward=feed_forward.plain),
     ),
+    Family("moonshine_streaming", Stack(mixers={FULL: with_cross(attention.full)})),
     Family("dia_decoder", Stack(mixers={FULL: attention.dia})),
     Family(
         "musicgen_decoder musicgen_melody_decoder",
