@@ -1,0 +1,98 @@
+"""The spine, over the loopback Hub and the bundled snapshots."""
+
+import json
+
+import pytest
+
+from hubmem import inspect
+from tests.hub_server.examples import SMALL
+
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "num_hidden_layers": 20,
+    "intermediate_size": 128,
+    "vocab_size": 32,
+    "max_position_embeddings": 4096,
+    "torch_dtype": "bfloat16",
+}
+
+
+@pytest.fixture
+def answer(serve, monkeypatch):
+    """The report on a small repo with a config of one's own."""
+
+    def answer(config: dict, **options):
+        monkeypatch.setenv("HF_ENDPOINT", serve({**SMALL, "config": config}).endpoint)
+        return inspect("org/small", **options)
+
+    return answer
+
+
+def test_the_cache_is_the_architectures(answer):
+    report = answer(LLAMA, context=1000, batch=3)
+
+    assert report.cache.nbytes == 20 * 2 * 2 * 16 * 2 * 1000 * 3
+    assert report.cache.bytes_per_token == 20 * 2 * 2 * 16 * 2
+
+
+def test_an_unknown_type_has_exact_weights_no_cache_and_a_note(answer):
+    report = answer({"model_type": "nobody_knows"}, gpus=["24GiB"])
+
+    assert (report.architecture, report.cache) == (None, None)
+    assert report.plan.of("weights").nbytes == report.census.stored_bytes
+    assert any("'nobody_knows' is not known" in note for note in report.notes)
+    assert report.verdicts[0].max_context is None
+
+
+def test_a_model_without_a_type_is_not_taken_for_a_llama(answer):
+    assert answer({}).architecture is None
+
+
+def test_the_reports_json_is_json(answer):
+    assert json.loads(json.dumps(answer(LLAMA).to_dict()))["schema"] == "hubmem.report/1"
+
+
+@pytest.mark.parametrize(
+    "repo", ["meta-llama/Llama-3.1-70B", "google-t5/t5-base", "google-bert/bert-base-uncased"]
+)
+def test_terms_add_up_for_real_models(repo):
+    plan = inspect(repo, offline=True).to_dict()["plan"]
+
+    assert sum(term["bytes"] for term in plan["terms"]) == plan["per_gpu_bytes"]
+    assert plan["allocated_bytes"] == max(plan["peaks"].values())
+
+
+PUBLISHED = {
+    # Parameter counts as their makers or the Hub print them; each snapshot's record names the source.
+    "meta-llama/Llama-2-7b-hf": 6_738_415_616,
+    "meta-llama/Meta-Llama-3-8B": 8_030_261_248,
+    "meta-llama/Llama-3.1-8B": 8_030_261_248,
+    "meta-llama/Llama-3.1-70B": 70_553_706_496,
+    "meta-llama/Llama-3.1-405B": 405_853_388_800,
+    "meta-llama/Llama-3.2-1B": 1_235_814_400,
+    "EleutherAI/gpt-j-6b": 6_050_882_784,
+    "bigscience/bloom": 176_247_271_424,
+    "bigscience/bloom-560m": 559_214_592,
+    "google-t5/t5-base": 222_903_552,
+    "google-t5/t5-large": 737_668_096,
+    "google/flan-t5-xxl": 11_135_332_352,
+    "FacebookAI/roberta-base": 124_697_433,
+    "google-bert/bert-base-uncased": 110_106_428,
+    "EleutherAI/gpt-neox-20b": 20_554_567_680,
+    "openai-community/gpt2": 124_439_808,
+    "mistralai/Mistral-7B-v0.1": 7_241_732_096,
+    "mistralai/Mixtral-8x7B-v0.1": 46_702_792_704,
+    "Qwen/Qwen2.5-7B-Instruct": 7_615_616_512,
+    "Qwen/Qwen3-8B": 8_190_735_360,
+    "google/gemma-7b": 8_537_680_896,
+    "openai/gpt-oss-20b": 20_914_757_184,
+    "deepseek-ai/DeepSeek-V3": 684_489_830_400,
+}
+
+
+@pytest.mark.parametrize(("repo", "parameters"), PUBLISHED.items())
+def test_published_parameter_counts_are_met_exactly(repo, parameters):
+    assert inspect(repo, offline=True).census.parameters == parameters

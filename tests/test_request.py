@@ -1,0 +1,79 @@
+"""What a user writes, read before anything is asked of the Hub."""
+
+import pytest
+
+from hubmem.errors import UsageError
+from hubmem.fit.gpus import USUAL
+from hubmem.memory.workload import DEFAULT_CONTEXT
+from hubmem.models.architecture import Architecture
+from hubmem.request import Request
+
+
+def model(max_context: int | None) -> Architecture:
+    return Architecture(
+        model_type="x",
+        class_name=None,
+        hidden_size=1,
+        vocab_size=1,
+        max_context=max_context,
+        dtype=None,
+        tied_embeddings=False,
+        layers=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit", "settled"),
+    [
+        (None, 131_072, DEFAULT_CONTEXT),
+        (None, 512, 512),
+        (None, None, DEFAULT_CONTEXT),
+        (32_768, 512, 32_768),
+        (100, 131_072, 100),
+    ],
+)
+def test_an_asked_length_stands_and_the_default_ends_where_the_model_does(asked, limit, settled):
+    request = Request.of(context=asked)
+
+    assert request.workload_for(model(limit)).context == settled
+
+
+def test_an_unknown_model_gets_the_default_length():
+    assert Request.of().workload_for(None).context == DEFAULT_CONTEXT
+
+
+def test_nobody_named_means_the_usual_accelerators():
+    request = Request.of()
+
+    assert not request.named
+    assert [target.gpu.name for target in request.targets] == list(USUAL)
+
+
+def test_names_are_canonical_afterwards():
+    workload = Request.of(dtype="NF4", kv_dtype="torch.float8_e4m3fn", cache_policy="transformers").workload
+
+    assert (workload.weight_dtype, workload.kv_dtype, workload.cache_policy.value) == (
+        "nf4",
+        "F8_E4M3",
+        "transformers",
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"gpus": ["nonsense-9000"]},
+        {"dtype": "fp3"},
+        {"kv_dtype": "fp3"},
+        {"cache_policy": "guess"},
+        {"batch": 0},
+        {"context": -1},
+        {"context": 2**60},
+        {"tp": 0},
+        {"zero": 4},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused(asked):
+    with pytest.raises(UsageError):
+        Request.of(**asked)
