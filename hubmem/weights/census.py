@@ -7,10 +7,10 @@ model has, packed weights unpacked and tied copies once) and buffers (saved stat
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from hubmem import dtypes, templates
 from hubmem.errors import MalformedWeights
@@ -85,6 +85,7 @@ class Census:
         format: `safetensors`, `gguf` or `torch`.
         files: how many weight files hold them.
         basis: where they were read from.
+        config: the model's config in the names of config.json, where the weight files hold one; else None.
         notes: what a reader should know, such as an index that disagrees with its shards.
     """
 
@@ -92,6 +93,7 @@ class Census:
     format: str
     files: int
     basis: Basis
+    config: Mapping[str, Any] | None = None
     notes: tuple[str, ...] = ()
 
     @cached_property

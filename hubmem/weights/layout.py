@@ -1,129 +1,299 @@
-"""Which files of a repo hold its weights. Pure: a rule over names.
+"""Which files of a folder hold a model's weights. Pure: a rule over names.
 
 An index is authoritative: only the files it names count, whatever else lies beside them. Loaders of the
-transformers line look for `model.*` first, then for the names other libraries give.
+transformers line look for `model.*` first, then for the names other libraries give; safetensors before
+pickled files; GGUF files, each a whole model, are alternatives to each other.
 """
 
-import json
 import posixpath
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal
 
-from hubmem.errors import MalformedWeights, NoWeights
-from hubmem.weights.safetensors import unique_object
+from hubmem.errors import NoWeights, UsageError
 
-_INDEX_SUFFIX = ".safetensors.index.json"
-_FILE_SUFFIX = ".safetensors"
-# In the order loaders prefer them: transformers, Mistral's own format, diffusers' single components.
-_STEMS = ("model", "consolidated", "diffusion_pytorch_model")
-_ADAPTER = "adapter_model.safetensors"
-# Formats without a reader here, by the files that give them away, with what to do instead.
+FormatName = Literal["safetensors", "gguf", "torch"]
+
+# In the order loaders prefer them: transformers, Mistral's own format, diffusers' single components, peft.
+_STEMS = ("model", "consolidated", "diffusion_pytorch_model", "adapter_model")
+_NAMES = (
+    *((stem, ".safetensors") for stem in _STEMS),
+    *((stem, ".bin") for stem in ("pytorch_model", "diffusion_pytorch_model", "model", "adapter_model")),
+)
+_SUFFIXES: dict[str, FormatName] = {
+    ".safetensors": "safetensors",
+    ".gguf": "gguf",
+    ".bin": "torch",
+    ".pth": "torch",
+    ".pt": "torch",
+    ".ckpt": "torch",
+}
+# Formats without a reader here, by the files that give them away.
 _OTHER_FORMATS = (
-    (".gguf", "GGUF"),
-    (".bin", "PyTorch .bin"),
-    (".pth", "PyTorch .pth"),
-    (".pt", "PyTorch .pt"),
     (".onnx", "ONNX"),
     (".msgpack", "Flax"),
     (".h5", "TensorFlow"),
     (".nemo", "NeMo"),
+    (".mlmodel", "Core ML"),
+    (".mlpackage", "Core ML"),
+    (".tflite", "TensorFlow Lite"),
+    (".llamafile", "llamafile"),
+    (".mar", "TorchServe"),
 )
+# Pickled files that trainers leave beside the weights.
+_NOT_WEIGHTS = frozenset(
+    {"training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth"}
+)
+_VARIANT = re.compile(r"\.(fp16|fp32|bf16|non_ema|ema_only|fp8|int8)(?=[.-])")
+# llama.cpp's gguf-split: name-00001-of-00003.gguf.
+_GGUF_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+# The projector of a vision tower, which llama.cpp loads beside a model.
+_PROJECTOR = re.compile(r"(^|/)mmproj[^/]*\.gguf$", re.IGNORECASE)
+# What is asked for most among a repo's GGUF files, and what each stands for well enough.
+_USUAL_GGUF = ("Q4_K_M", "Q4_K_S", "Q4_0", "MXFP4", "Q8_0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What a user picks out of a repo.
+
+    Attributes:
+        variant: such as `fp16`: `model.fp16.safetensors` instead of `model.safetensors`.
+        subfolder: look there instead of at the root.
+        file: count this file alone, with the further files of its split.
+    """
+
+    variant: str | None = None
+    subfolder: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where the weights lie: in the files an index names, or in the files listed.
+    """Where the weights of one model lie: in the files an index names, or in the files listed.
 
     Attributes:
         index: path of the index, or None.
         files: the weight files; empty where only the index knows them.
+        part: the component of the repo they are, such as `text_encoder`, or "".
+        kind: the class of the component, such as `UNet2DConditionModel`, or "".
         notes: files that were passed over and why.
+        alternatives: other whole models in the same folder, of which one is picked.
     """
 
     index: str | None
     files: tuple[str, ...]
+    format: FormatName = "safetensors"
+    part: str = ""
+    kind: str = ""
     notes: tuple[str, ...] = ()
+    alternatives: tuple["Layout", ...] = ()
+
+    @property
+    def first(self) -> str:
+        """The index, or the first file."""
+        return self.index or self.files[0]
+
+    @property
+    def folder(self) -> str:
+        """The folder of the weights, where their config.json is too; "" is the root.
+
+        >>> Layout(index=None, files=("7b/1/model.safetensors",)).folder
+        '7b/1'
+        """
+        return posixpath.dirname(self.first)
 
 
-def choose(paths: Iterable[str]) -> Layout:
-    """The layout of a repo with these files.
+def choose(paths: Iterable[str], selection: Selection = Selection()) -> Layout:
+    """The layout of one model among a repo's files.
 
     >>> choose(["config.json", "model.safetensors.index.json", "model-00001-of-00001.safetensors"]).index
     'model.safetensors.index.json'
+    >>> choose(["a.Q4_K_M.gguf", "a.Q8_0.gguf"]).files
+    ('a.Q4_K_M.gguf',)
 
     Raises:
-        NoWeights: no safetensors file; the message names what there is instead.
+        NoWeights: no file that can be read; the message names what there is instead.
+        UsageError: the selection names what is not there.
     """
     names = set(paths)
-    roots = {name for name in names if "/" not in name}
-    for stem in _STEMS:
-        single, index = stem + _FILE_SUFFIX, stem + _INDEX_SUFFIX
-        if index in roots:
-            stray = single in roots
+    if selection.file:
+        return _picked(names, selection.file)
+    folder = selection.subfolder.strip("/") + "/" if selection.subfolder else ""
+    here = {name for name in names if name.startswith(folder) and "/" not in name[len(folder) :]}
+    if folder and not any(name.startswith(folder) for name in names):
+        raise UsageError(f"The repo has no folder {selection.subfolder}.", hint=_folders_hint(names))
+    inside = {name for name in names if name.startswith(folder)}
+    named = _named(here, folder, selection.variant)
+    if named:
+        return replace(named, notes=(*named.notes, *_passed_over(inside, here, folder, named)))
+    if selection.variant:
+        raise UsageError(
+            f"The repo has no weights of variant {selection.variant!r}.", hint=_variants_hint(here)
+        )
+    return _only_variants(here, folder) or _gguf(here) or _torch(here) or _gguf(inside) or _unusual(inside)
+
+
+def _named(here: set[str], folder: str, variant: str | None) -> Layout | None:
+    """Files under the names loaders look for."""
+    layouts = (_with_stem(here, folder + stem, suffix, variant) for stem, suffix in _NAMES)
+    return next(filter(None, layouts), None)
+
+
+def _only_variants(here: set[str], folder: str) -> Layout | None:
+    """Where there is no plain file, loaders want to be told a variant; the first there is, with a note."""
+    variants = sorted({match[1] for name in here if (match := _VARIANT.search(name))})
+    found = _named(here, folder, variants[0]) if variants else None
+    note = f"Only variants are stored ({', '.join(variants)}); {variants[0] if variants else ''} is counted."
+    return replace(found, notes=(*found.notes, note)) if found else None
+
+
+def _with_stem(here: set[str], stem: str, suffix: str, variant: str | None) -> Layout | None:
+    """The index or the single file of a stem, which the variant is part of; the index first."""
+    marked = f".{variant}" if variant else ""
+    single = f"{stem}{marked}{suffix}"
+    format_name = _SUFFIXES[suffix]
+    for index in (f"{stem}{suffix}.index{marked}.json", f"{stem}{marked}{suffix}.index.json"):
+        if index in here:
             note = f"{single} lies beside {index} and is not counted: loaders follow the index."
-            return Layout(index=index, files=(), notes=(note,) if stray else ())
-        if single in roots:
-            return Layout(index=None, files=(single,))
-    return _unusual(names, roots)
+            return Layout(index=index, files=(), format=format_name, notes=(note,) if single in here else ())
+    return Layout(index=None, files=(single,), format=format_name) if single in here else None
 
 
-def _unusual(names: set[str], roots: set[str]) -> Layout:
+def _passed_over(inside: set[str], here: set[str], folder: str, chosen: Layout) -> Iterator[str]:
+    """What else looks like weights of the same model and is not counted."""
+    for stem in _STEMS[:2]:
+        form = re.compile(rf"{re.escape(folder + stem)}[.-].*safetensors$")
+        is_other = chosen.format == "safetensors" and not chosen.first.startswith(f"{folder}{stem}.")
+        if is_other and any(map(form.match, here)):
+            yield f"{folder}{stem}*.safetensors hold the same model in another form and are not counted."
+    aside = {
+        name[len(folder) :].split("/")[0]
+        for name in inside - here
+        if name.endswith((".safetensors", ".pth", ".gguf"))
+    }
+    if aside:
+        listed = ", ".join(f"{folder}{name}/" for name in sorted(aside)[:4])
+        yield f"Weights in {listed} are not counted: loaders take those beside the config."
+
+
+def _gguf(here: set[str]) -> Layout | None:
+    """Each GGUF file, or set of split files, is a model of its own; projectors lie beside all of them."""
+    files = sorted(name for name in here if name.endswith(".gguf") and not _PROJECTOR.search(name))
+    projectors = sorted(name for name in here if _PROJECTOR.search(name))
+    models = [
+        Layout(index=None, files=tuple(parts), format="gguf", part=_label(stem))
+        for stem, parts in groupby(files, key=lambda name: _GGUF_SPLIT.sub("", name).removesuffix(".gguf"))
+    ]
+    if not models:
+        return None
+    usual = (model for label in _USUAL_GGUF for model in models if label.lower() in model.part.lower())
+    chosen = next(usual, models[0])
+    notes = (
+        [f"{len(models)} GGUF models; {chosen.files[0]} is counted, --file picks another."]
+        if len(models) > 1
+        else []
+    )
+    notes += [f"{name} is a vision projector beside the model and is not counted." for name in projectors[:1]]
+    others = tuple(model for model in models if model is not chosen)
+    return replace(chosen, part="", notes=tuple(notes), alternatives=others)
+
+
+def _label(stem: str) -> str:
+    """What tells one GGUF file of a repo from another: usually the last part of its name.
+
+    >>> _label("Meta-Llama-3.1-8B-Instruct-Q4_K_M"), _label("llama-2-7b.Q8_0"), _label("model")
+    ('Q4_K_M', 'Q8_0', 'model')
+    """
+    return re.split(r"[.-](?=[^.-]*$)", posixpath.basename(stem))[-1]
+
+
+def _torch(here: set[str]) -> Layout | None:
+    """Pickled PyTorch weights under other names: Meta's parts, or the only file there is."""
+    pickled = sorted(name for name in here if _is_weights(name) and _format_of(name) == "torch")
+    consolidated = tuple(name for name in pickled if posixpath.basename(name).startswith("consolidated."))
+    if consolidated:
+        return Layout(index=None, files=consolidated, format="torch")
+    if len(pickled) == 1:
+        return Layout(
+            index=None,
+            files=(pickled[0],),
+            format="torch",
+            notes=(f"Weights are in {pickled[0]}, an unusual name.",),
+        )
+    return None
+
+
+def _unusual(names: set[str]) -> Layout:
     """A layout no loader has a fixed name for: one odd index, or one odd file."""
-    if _ADAPTER in roots:
-        raise NoWeights("The repo is an adapter: it holds changes to a base model, not a model.")
-    indexes = sorted(name for name in names if name.endswith(_INDEX_SUFFIX))
+    indexes = sorted(name for name in names if name.endswith(".safetensors.index.json"))
     if len(indexes) == 1:
         return Layout(index=indexes[0], files=())
-    singles = sorted(name for name in names if name.endswith(_FILE_SUFFIX))
+    singles = sorted(name for name in names if name.endswith(".safetensors"))
     if len(singles) == 1:
         return Layout(
             index=None, files=(singles[0],), notes=(f"Weights are in {singles[0]}, an unusual name.",)
         )
-    if "model_index.json" in roots:
+    weights = sorted(filter(_is_weights, names))
+    if weights:
         raise NoWeights(
-            "The repo is a diffusers pipeline of several models.", hint="Name one component's repo."
+            f"{len(weights)} weight files, and none is named as a model's: {', '.join(weights[:3])}, …",
+            hint="Pick one with --file, or a folder with --subfolder.",
         )
-    if singles:
-        raise NoWeights(
-            f"{len(singles)} safetensors files, and none is named as a model's: {', '.join(singles[:3])}, …"
-        )
-    present = [label for suffix, label in _OTHER_FORMATS if any(name.endswith(suffix) for name in names)]
+    # Some formats are folders.
+    present = [label for end, label in _OTHER_FORMATS if any(f"{end}/" in f"{name}/" for name in names)]
     if present:
-        raise NoWeights(f"No safetensors weights; the repo holds {' and '.join(present)}.")
+        raise NoWeights(
+            f"The repo holds {' and '.join(dict.fromkeys(present))} alone, which hubmem does not read.",
+            hint="Look for the repo it was converted from: its card usually names it as base model.",
+        )
     raise NoWeights(
         "The repo holds no weights.", hint="Is it a dataset, a tokenizer or a repo still to be filled?"
     )
 
 
-def shards_in(index_text: str, index: str) -> tuple[str, ...]:
-    """The files an index names, sorted, joined to the index's folder.
-
-    Raises:
-        MalformedWeights: not an index, or it names files outside its folder.
-    """
-    try:
-        value = json.loads(index_text, object_pairs_hook=unique_object)
-    except (ValueError, RecursionError) as error:
-        raise MalformedWeights(index, f"not valid JSON: {error}") from error
-    weight_map = value.get("weight_map") if isinstance(value, dict) else None
-    if (
-        not isinstance(weight_map, dict)
-        or not weight_map
-        or not all(isinstance(v, str) for v in weight_map.values())
-    ):
-        raise MalformedWeights(index, "it has no weight_map from tensor names to files.")
-    return tuple(shard_path(index, shard) for shard in sorted(set(weight_map.values())))
+def _format_of(name: str) -> FormatName | None:
+    return _SUFFIXES.get(posixpath.splitext(name)[1])
 
 
-def shard_path(index: str, shard: str) -> str:
-    """A shard's path in the repo.
+def _is_weights(name: str) -> bool:
+    return (
+        _format_of(name) is not None
+        and posixpath.basename(name) not in _NOT_WEIGHTS
+        and ".mlpackage/" not in name
+    )
 
-    >>> shard_path("unet/model.safetensors.index.json", "model-00001-of-00002.safetensors")
-    'unet/model-00001-of-00002.safetensors'
 
-    Raises:
-        MalformedWeights: the name leads out of the index's folder.
-    """
-    if "://" in shard or shard.startswith("/") or ".." in shard.split("/") or "\\" in shard:
-        raise MalformedWeights(index, f"it names {shard!r}, outside its own folder.")
-    return posixpath.join(posixpath.dirname(index), shard)
+def _picked(names: set[str], file: str) -> Layout:
+    """One file, with the further files of its split or of its index."""
+    matching = sorted(name for name in names if name == file or posixpath.basename(name) == file)
+    if not matching:
+        raise UsageError(f"The repo has no file {file}.", hint=_files_hint(names))
+    name = matching[0]
+    if name.endswith(".index.json"):
+        return Layout(index=name, files=(), format="torch" if ".bin." in name else "safetensors")
+    format_name = _format_of(name)
+    if format_name is None:
+        raise UsageError(f"{name} is not a weight file.", hint=_files_hint(names))
+    stem = _GGUF_SPLIT.sub("", name)
+    split = tuple(
+        sorted(other for other in names if _GGUF_SPLIT.search(other) and _GGUF_SPLIT.sub("", other) == stem)
+    )
+    return Layout(index=None, files=split if name in split else (name,), format=format_name)
+
+
+def _files_hint(names: set[str]) -> str:
+    weights = sorted(filter(_is_weights, names))
+    return f"Weight files: {', '.join(weights[:6])}{', …' if len(weights) > 6 else ''}." if weights else ""
+
+
+def _folders_hint(names: set[str]) -> str:
+    folders = sorted({name.split("/")[0] for name in names if "/" in name})
+    return f"Folders: {', '.join(folders[:8])}." if folders else ""
+
+
+def _variants_hint(here: set[str]) -> str:
+    variants = sorted({match[1] for name in here if (match := _VARIANT.search(name))})
+    return f"Variants: {', '.join(variants)}." if variants else ""

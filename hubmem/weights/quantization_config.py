@@ -271,6 +271,11 @@ def _mlx_bits(fields: _Fields) -> int:
     return 8 if fields.text("mode") == "mxfp8" else 4
 
 
+def _mxfp4(_: _Fields, method: str) -> Quantization:
+    """OCP Microscaling Formats 1.0: 32 weights share an exponent; the configs of gpt-oss say no more."""
+    return Quantization(method=method, bits=4, block=(1, 32))
+
+
 def _exl3(_: _Fields, method: str) -> Quantization:
     """Bits differ by module and are in the shapes; a block is a tile of the trellis."""
     return Quantization(method=method, block=(16, 16))
@@ -290,6 +295,7 @@ _READERS: dict[str, Callable[[_Fields, str], Quantization]] = {
     "quanto": _quanto,
     "torchao": _torchao,
     "mlx": _mlx,
+    "mxfp4": _mxfp4,
     "exl3": _exl3,
 }
 

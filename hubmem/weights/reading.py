@@ -4,69 +4,188 @@ The only code of `weights/` that asks a source for anything; what comes back is 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from hubmem.errors import MalformedWeights
+from hubmem.errors import MalformedWeights, NoWeights
 from hubmem.hub.source import FileEntry, HeadRequest, Listing, Origin, Source
 from hubmem.weights import safetensors
-from hubmem.weights.census import Basis, Census, TensorGroup, dump_groups, fold_file, load_groups
-from hubmem.weights.layout import Layout, shard_path, shards_in
+from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
+from hubmem.weights.components import components, guide
+from hubmem.weights.formats import FORMATS, Contents, Format
+from hubmem.weights.index import Index, claimed_bytes, parse_index, shard_path
+from hubmem.weights.layout import Layout, Selection, choose
 
-_Groups = dict[str, tuple[TensorGroup, ...]]
+_Read = dict[str, Contents]
 
-# The kinds of facts kept by content: the folded tensors of a weight file, the shard names of an index.
-_TENSORS, _SHARDS = "tensors", "shards"
-# 64 KiB covers 73 % of the headers of single-file repos in one read.
-_FIRST_READ = 64 * 1024
+# The kinds of facts kept by content: the folded tensors and config of a weight file, the facts of an index.
+_TENSORS, _CONFIG, _INDEX = "tensors", "config", "index"
 # `:{"dtype":"BF16","shape":[16384,53248],"data_offsets":[17179869184,18924699648]},` and the name's quotes.
 _ENTRY_BYTES = 90
 _METADATA_BYTES = 128
 
 
-def read_census(source: Source, layout: Layout) -> Census:
-    """Every tensor of the layout's files.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A component of a repo.
+
+    Attributes:
+        name: its folder, such as `text_encoder`, or "" for the root.
+        kind: its class, such as `UNet2DConditionModel`, or "".
+        census: its tensors.
+    """
+
+    name: str
+    kind: str
+    census: Census
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """All weights of a repo.
+
+    Attributes:
+        census: of all of them.
+        layout: where the first of them lie.
+        parts: the components, where there are several; else empty.
+    """
+
+    census: Census
+    layout: Layout
+    parts: tuple[Part, ...] = ()
+
+
+def read_weights(source: Source, selection: Selection = Selection()) -> Weights:  # noqa: B008 - frozen
+    """Every tensor of a repo, with its components told apart.
 
     Raises:
-        MalformedWeights: a header or the index breaks its format, or a named shard is missing.
+        NoWeights: none that can be read.
+        MalformedWeights: a file or the index breaks its format, or a named shard is missing.
+        HubmemError: the source cannot be read.
+    """
+    paths = source.listing().files
+    guide_name = guide(paths, selection)
+    guide_text = source.text(guide_name) if guide_name else None
+    if guide_name is None or guide_text is None:
+        layout = choose(paths, selection)
+        return Weights(census=read_census(source, layout), layout=layout)
+    layouts = components(paths, guide_name, guide_text, selection)
+    if len(layouts) == 1:
+        return Weights(census=read_census(source, layouts[0]), layout=layouts[0])
+    censuses = _read_several(source, layouts)
+    parts = tuple(
+        Part(name=layout.part, kind=layout.kind, census=census)
+        for layout, census in zip(layouts, censuses, strict=True)
+    )
+    return Weights(census=joined(censuses), layout=layouts[0], parts=parts)
+
+
+def read_census(source: Source, layout: Layout) -> Census:
+    """Every tensor of one layout's files.
+
+    Raises:
+        MalformedWeights: a file or the index breaks its format, or a named shard is missing.
         HubmemError: the source cannot be read.
     """
     listing = source.listing()
-    read = (
-        _sharded(source, listing, layout.index) if layout.index else _files(source, listing, layout.files, {})
-    )
-    basis: Basis = "bundled" if listing.origin is Origin.BUNDLED else "headers"
+    form = _format(layout)
+    if layout.index is None:
+        return _census(listing, layout, _files(source, listing, layout.files, form), None)
+    if layout.format == "safetensors" and not _any_stored(source, listing):
+        answer = _one_call(source, listing, layout.index)
+        if answer:
+            return _census(listing, layout, *answer)
+    index = _index(source, listing, layout.index)
+    return _census(listing, layout, _files(source, listing, tuple(index.tensors), form, index), index)
+
+
+def joined(censuses: Sequence[Census]) -> Census:
+    """Several censuses as one."""
+    first = censuses[0]
     return Census(
-        groups=tuple(group for groups in read.values() for group in groups),
-        format="safetensors",
-        files=listing.weight_files or len(read),
-        basis=basis,
-        notes=layout.notes,
+        groups=tuple(group for census in censuses for group in census.groups),
+        format=first.format,
+        files=sum(census.files for census in censuses),
+        basis=first.basis,
+        notes=tuple(dict.fromkeys(note for census in censuses for note in census.notes)),
     )
 
 
-def _sharded(source: Source, listing: Listing, index: str) -> _Groups:
-    """One call for all headers where none is stored yet; else the index, and the changed shards alone."""
-    if not _any_stored(source, listing):
-        read = _one_call(source, listing, index)
-        if read is not None:
-            _store_shards(source, listing, index, tuple(read))
-            return read
-    shards = _stored_shards(source, listing, index)
-    expected: Mapping[str, int] = {}
-    if shards is None:
-        text = source.text(index)
+def _read_several(source: Source, layouts: Sequence[Layout]) -> list[Census]:
+    """The censuses of several layouts, all their files asked for at once."""
+    listing = source.listing()
+    indexes = [_index(source, listing, layout.index) if layout.index else None for layout in layouts]
+    files = [
+        tuple(index.tensors) if index else layout.files
+        for layout, index in zip(layouts, indexes, strict=True)
+    ]
+    read: _Read = {}
+    for name in dict.fromkeys(layout.format for layout in layouts):
+        wanted = [
+            path
+            for layout, held in zip(layouts, files, strict=True)
+            if layout.format == name
+            for path in held
+        ]
+        read |= _files(source, listing, wanted, FORMATS[name])
+    return [
+        _census(listing, layout, {path: read[path] for path in held}, index)
+        for layout, held, index in zip(layouts, files, indexes, strict=True)
+    ]
+
+
+def _census(listing: Listing, layout: Layout, read: _Read, index: Index | None) -> Census:
+    contents = read.values()
+    return Census(
+        groups=tuple(group for content in contents for group in content.groups),
+        format=layout.format,
+        files=listing.weight_files or len(read),
+        basis="bundled" if listing.origin is Origin.BUNDLED else _format(layout).basis,
+        config=next((content.config for content in contents if content.config), None),
+        notes=(*layout.notes, *(_disagreements(layout.index, index, read) if layout.index and index else ())),
+    )
+
+
+def _disagreements(path: str, index: Index, read: _Read) -> Iterator[str]:
+    """Where an index does not describe its shards: the shards are right, because they are what is loaded."""
+    for shard, tensors in index.tensors.items():
+        held = sum(group.count for group in read[shard].groups)
+        if held != tensors:
+            yield f"{path} names {tensors:,} tensors in {shard}, which holds {held:,}."
+    stored = sum(group.nbytes for content in read.values() for group in content.groups)
+    if index.total_bytes not in (None, stored):
+        yield f"{path} claims {index.total_bytes:,} bytes in all; the tensors take {stored:,}."
+
+
+def _format(layout: Layout) -> Format:
+    form = FORMATS.get(layout.format)
+    if form is None:
+        raise NoWeights(f"The repo's weights are in a format that hubmem does not read: {layout.format}.")
+    return form
+
+
+def _index(source: Source, listing: Listing, path: str) -> Index:
+    """The facts of an index, stored or read, with every shard it names at hand."""
+    content = _content_id(listing, path)
+    stored = source.contents.get(content, _INDEX) if source.contents and content else None
+    if stored is not None:
+        tensors, total = json.loads(stored)
+        index = Index(tensors=tensors, name_characters={}, total_bytes=total)
+    else:
+        text = source.text(path)
         if text is None:
-            raise MalformedWeights(index, "listed, but it cannot be read.")
-        shards = shards_in(text, index)
-        expected = _expected_header_bytes(text, index)
-        _store_shards(source, listing, index, shards)
-    missing = [shard for shard in shards if shard not in listing.files]
+            raise MalformedWeights(path, "listed, but it cannot be read.")
+        index = parse_index(text, path)
+        _store_index(source, listing, path, index)
+    missing = next((shard for shard in index.tensors if shard not in listing.files), None)
     if missing:
-        raise MalformedWeights(index, f"it names {missing[0]}, which the repo does not have.")
-    return _files(source, listing, shards, expected)
+        raise MalformedWeights(path, f"it names {missing}, which the repo does not have.")
+    return index
 
 
-def _one_call(source: Source, listing: Listing, index: str) -> _Groups | None:
+def _one_call(source: Source, listing: Listing, index: str) -> tuple[_Read, Index] | None:
+    """All headers by the Hub's one call; None where it has none or speaks of another commit."""
     body = source.shard_headers(index)
     if body is None:
         return None
@@ -74,7 +193,8 @@ def _one_call(source: Source, listing: Listing, index: str) -> _Groups | None:
     headers = answer.get("headers")
     if not isinstance(headers, dict) or not headers:
         return None
-    read: _Groups = {}
+    read: _Read = {}
+    counts: dict[str, int] = {}
     for shard, header in headers.items():
         path = shard_path(index, shard)
         tensors, end = safetensors.read_tensors(header, path)
@@ -82,9 +202,14 @@ def _one_call(source: Source, listing: Listing, index: str) -> _Groups | None:
         if entry is None or not 8 < entry.nbytes - end <= _longest_header(header):
             # The answer is bound to the branch, not to the listing's commit: read the files themselves.
             return None
-        read[path] = fold_file(tensors, path)
+        read[path] = Contents(groups=fold_file(tensors, path))
+        counts[path] = len(tensors)
+    described = answer.get("index")
+    metadata = described.get("metadata") if isinstance(described, Mapping) else None
+    facts = Index(tensors=counts, name_characters={}, total_bytes=claimed_bytes(metadata))
     _store(source, listing, read)
-    return read
+    _store_index(source, listing, index, facts)
+    return read, facts
 
 
 def _longest_header(header: Mapping[str, object]) -> int:
@@ -94,40 +219,41 @@ def _longest_header(header: Mapping[str, object]) -> int:
     )
 
 
-def _files(source: Source, listing: Listing, paths: Sequence[str], expected: Mapping[str, int]) -> _Groups:
-    stored = {path: groups for path in paths if (groups := _stored(source, listing, path)) is not None}
+def _files(
+    source: Source, listing: Listing, paths: Sequence[str], form: Format, index: Index | None = None
+) -> _Read:
+    stored = {path: held for path in paths if (held := _stored(source, listing, path, form)) is not None}
     wanted = [path for path in paths if path not in stored]
     heads = source.heads(
-        [
-            HeadRequest(path=path, first=expected.get(path, _FIRST_READ), needed=safetensors.bytes_needed)
-            for path in wanted
-        ]
+        [HeadRequest(path=path, first=_first_read(path, form, index), needed=form.needed) for path in wanted]
     )
-    read: _Groups = {}
-    for path, head in zip(wanted, heads, strict=True):
-        tensors = safetensors.parse_file(head, path=path, file_nbytes=listing.files[path].nbytes)
-        read[path] = fold_file(tensors, path)
+    read = {
+        path: form.read(head, path, listing.files[path].nbytes)
+        for path, head in zip(wanted, heads, strict=True)
+    }
     _store(source, listing, read)
-    return stored | read
+    return {path: stored.get(path) or read[path] for path in paths}
 
 
-def _expected_header_bytes(index_text: str, index: str) -> dict[str, int]:
-    """How long each shard's header should be, from the names the index puts in it; rather more than less."""
-    expected: dict[str, int] = {}
-    for name, shard in json.loads(index_text)["weight_map"].items():
-        path = shard_path(index, shard)
-        expected[path] = expected.get(path, _METADATA_BYTES) + len(name) + _ENTRY_BYTES
-    return expected
+def _first_read(path: str, form: Format, index: Index | None) -> int:
+    """How long a shard's header should be, from the names the index puts in it; rather more than less."""
+    if index is None or path not in index.name_characters:
+        return form.first_read
+    return _METADATA_BYTES + index.name_characters[path] + _ENTRY_BYTES * index.tensors[path]
 
 
 def _content_id(listing: Listing, path: str) -> str | None:
     return listing.files.get(path, FileEntry(nbytes=0)).content_id
 
 
-def _stored(source: Source, listing: Listing, path: str) -> tuple[TensorGroup, ...] | None:
+def _stored(source: Source, listing: Listing, path: str, form: Format) -> Contents | None:
     content = _content_id(listing, path)
-    stored = source.contents.get(content, _TENSORS) if source.contents and content else None
-    return load_groups(stored, path) if stored is not None else None
+    if source.contents is None or content is None:
+        return None
+    groups = source.contents.get(content, _TENSORS)
+    config = source.contents.get(content, _CONFIG) if form.has_config else None
+    described: Mapping[str, Any] | None = json.loads(config) if config else None
+    return None if groups is None else Contents(groups=load_groups(groups, path), config=described)
 
 
 def _any_stored(source: Source, listing: Listing) -> bool:
@@ -140,21 +266,17 @@ def _any_stored(source: Source, listing: Listing) -> bool:
     )
 
 
-def _store(source: Source, listing: Listing, read: Mapping[str, tuple[TensorGroup, ...]]) -> None:
+def _store(source: Source, listing: Listing, read: _Read) -> None:
     if source.contents is None:
         return
     with source.contents.batch():
-        for path, groups in read.items():
-            if content := _content_id(listing, path):
-                source.contents.put(content, _TENSORS, dump_groups(groups))
+        for path, content in read.items():
+            if key := _content_id(listing, path):
+                source.contents.put(key, _TENSORS, dump_groups(content.groups))
+                if content.config:
+                    source.contents.put(key, _CONFIG, json.dumps(content.config).encode())
 
 
-def _stored_shards(source: Source, listing: Listing, index: str) -> tuple[str, ...] | None:
-    content = _content_id(listing, index)
-    stored = source.contents.get(content, _SHARDS) if source.contents and content else None
-    return tuple(json.loads(stored)) if stored is not None else None
-
-
-def _store_shards(source: Source, listing: Listing, index: str, shards: Sequence[str]) -> None:
-    if source.contents is not None and (content := _content_id(listing, index)):
-        source.contents.put(content, _SHARDS, json.dumps(list(shards)).encode())
+def _store_index(source: Source, listing: Listing, path: str, index: Index) -> None:
+    if source.contents is not None and (content := _content_id(listing, path)):
+        source.contents.put(content, _INDEX, json.dumps([index.tensors, index.total_bytes]).encode())

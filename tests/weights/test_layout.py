@@ -1,74 +1,189 @@
 """Which files of a repo count: the cases of the wild, each with a repo that has it."""
 
-import json
+from typing import Any
 
 import pytest
-from hubmem.errors import MalformedWeights, NoWeights
-from hubmem.weights.layout import choose, shard_path, shards_in
+from hubmem.errors import NoWeights, UsageError
+from hubmem.weights.layout import Selection, choose
 
 INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+DIFFUSION = "diffusion_pytorch_model"
 
 
 @pytest.mark.parametrize(
-    ("paths", "index", "files", "noted"),
+    ("paths", "index", "files", "note"),
     [
-        pytest.param(["config.json", "model.safetensors"], None, ["model.safetensors"], False, id="gpt2"),
-        pytest.param([INDEX, "model-00001-of-00008.safetensors"], INDEX, [], False, id="zephyr-7b-beta"),
-        pytest.param([INDEX, "model_00012-of-00072.safetensors"], INDEX, [], False, id="bloom"),
-        pytest.param([INDEX, "original/model.safetensors"], INDEX, [], False, id="gpt-oss-20b"),
-        pytest.param([INDEX, "consolidated.safetensors"], INDEX, [], False, id="Mistral-7B-v0.3"),
+        pytest.param(["config.json", SINGLE], None, [SINGLE], "", id="gpt2"),
+        pytest.param([INDEX, "model-00001-of-00008.safetensors"], INDEX, [], "", id="zephyr-7b-beta"),
+        pytest.param([INDEX, "model_00012-of-00072.safetensors"], INDEX, [], "", id="bloom"),
+        pytest.param([INDEX, "model-00001-of-000163.safetensors"], INDEX, [], "", id="DeepSeek-V3.2-Exp"),
         pytest.param(
-            ["consolidated.safetensors.index.json", "consolidated-00001-of-00273.safetensors"],
-            "consolidated.safetensors.index.json", [], False, id="Mistral-Large-3-675B-NVFP4",
+            [INDEX, "original/model.safetensors", "metal/model.bin"],
+            INDEX,
+            [],
+            "Weights in original/ are not counted",
+            id="gpt-oss-20b",
         ),
-        pytest.param([INDEX, "model.safetensors"], INDEX, [], True, id="a stray single beside the shards"),
         pytest.param(
-            ["diffusion_pytorch_model.safetensors"], None, ["diffusion_pytorch_model.safetensors"], False,
-            id="sd-vae-ft-mse",
+            [INDEX, "model-00001-of-00002.safetensors", "consolidated.safetensors"],
+            INDEX,
+            [],
+            r"consolidated\*\.safetensors hold the same model in another form",
+            id="Mistral-7B-Instruct-v0.3",
         ),
-        pytest.param(["custom.safetensors"], None, ["custom.safetensors"], True, id="an odd name"),
+        pytest.param(
+            ["consolidated.safetensors.index.json", "consolidated-00001-of-00273.safetensors", "params.json"],
+            "consolidated.safetensors.index.json",
+            [],
+            "",
+            id="Mistral-Large-3-675B-Instruct-2512-NVFP4",
+        ),
+        pytest.param([INDEX, SINGLE], INDEX, [], "model.safetensors lies beside", id="a stray single"),
+        pytest.param(
+            [f"{DIFFUSION}.safetensors"], None, [f"{DIFFUSION}.safetensors"], "", id="sd-vae-ft-mse"
+        ),
+        pytest.param(
+            ["custom.safetensors"], None, ["custom.safetensors"], "an unusual name", id="an odd name"
+        ),
+        pytest.param(
+            ["7b/1/" + INDEX, "7b/1/model-00001-of-00004.safetensors"],
+            "7b/1/" + INDEX,
+            [],
+            "",
+            id="ALAI-gemma-7b",
+        ),
+        pytest.param(
+            ["model.fp16.safetensors", "model.non_ema.safetensors"],
+            None,
+            ["model.fp16.safetensors"],
+            r"Only variants are stored \(fp16, non_ema\); fp16 is counted",
+            id="variants alone",
+        ),
+        pytest.param(
+            ["adapter_config.json", "adapter_model.safetensors"],
+            None,
+            ["adapter_model.safetensors"],
+            "",
+            id="a LoRA adapter",
+        ),
+        pytest.param(["pytorch_model.bin", SINGLE], None, [SINGLE], "", id="bert-base-uncased"),
+        pytest.param(["pytorch_model.bin", "tf_model.h5"], None, ["pytorch_model.bin"], "", id="opt-125m"),
+        pytest.param(
+            ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"],
+            "pytorch_model.bin.index.json",
+            [],
+            "",
+            id="opt-13b",
+        ),
+        pytest.param(
+            ["consolidated.00.pth", "consolidated.01.pth"],
+            None,
+            ["consolidated.00.pth", "consolidated.01.pth"],
+            "",
+            id="Llama-2-13b",
+        ),
+        pytest.param(
+            ["training_args.bin", "model.pt"], None, ["model.pt"], "an unusual name", id="a single .pt"
+        ),
     ],
-)  # fmt: skip
-def test_the_files_that_count(paths: list[str], index: str | None, files: list[str], noted: bool) -> None:
+)
+def test_the_files_that_count(paths: list[str], index: str | None, files: list[str], note: str) -> None:
     layout = choose(paths)
-    assert (layout.index, list(layout.files), bool(layout.notes)) == (index, files, noted)
+    assert (layout.index, list(layout.files)) == (index, files)
+    assert bool(layout.notes) == bool(note)
+    if note:
+        with pytest.raises(AssertionError, match=note):
+            raise AssertionError(*layout.notes)
 
 
 @pytest.mark.parametrize(
     ("paths", "reason"),
     [
         ([], "The repo holds no weights"),
-        (["model.onnx", "config.json"], "the repo holds ONNX"),
+        (["model.onnx", "config.json"], "The repo holds ONNX alone"),
         (["tf_model.h5", "flax_model.msgpack"], "Flax and TensorFlow"),
         (["model.nemo"], "NeMo"),
-        (["a.safetensors", "b.safetensors"], "2 safetensors files, and none is named as a model's"),
+        (["coreml/unet.mlpackage/Data/weights/weight.bin"], "Core ML"),
+        (["a.safetensors", "b.safetensors"], "2 weight files, and none is named as a model's"),
+        (["training_args.bin"], "The repo holds no weights"),
     ],
 )
 def test_a_repo_without_readable_weights_is_refused_with_a_reason(paths: list[str], reason: str) -> None:
-    with pytest.raises(NoWeights, match=reason):
+    with pytest.raises(NoWeights, match=reason) as caught:
         choose(paths)
+    assert caught.value.hint
 
 
-def test_the_index_names_the_shards_once_each_beside_itself() -> None:
-    index = json.dumps(
-        {"weight_map": {"a": "m-2.safetensors", "b": "m-1.safetensors", "c": "m-2.safetensors"}}
-    )
-    assert shards_in(index, "unet/" + INDEX) == ("unet/m-1.safetensors", "unet/m-2.safetensors")
+SPLITS = [
+    "transformer/diffusion_pytorch_model.safetensors.index.json",
+    *(f"transformer/{DIFFUSION}-0000{n}-of-00004.safetensors" for n in range(1, 5)),
+    *(f"transformer/{DIFFUSION}-0000{n}-of-00008.safetensors" for n in range(1, 9)),
+]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{}", "null", '{"weight_map":{}}', '{"weight_map":[1]}', '{"weight_map":{"a":1}}',
-     '{"weight_map":{"a":"x","a":"y"}}', "[" * 100_000],
-)  # fmt: skip
-def test_what_is_no_index_is_refused_by_its_name(text: str) -> None:
-    with pytest.raises(MalformedWeights, match=rf"^{INDEX}: "):
-        shards_in(text, INDEX)
+def test_the_index_decides_between_two_splits_in_one_folder() -> None:
+    """Lightricks/LTX-2.5-Diffusers has a 4-way and an 8-way split in transformer/."""
+    layout = choose(SPLITS, Selection(subfolder="transformer"))
+    assert (layout.index, layout.files, layout.folder) == (SPLITS[0], (), "transformer")
 
 
 @pytest.mark.parametrize(
-    "shard", ["../x.safetensors", "a/../../x", "/etc/passwd", "https://example.com/x", "..\\x", ".."]
+    ("paths", "variant", "expected"),
+    [
+        ([SINGLE, "model.fp16.safetensors"], "fp16", "model.fp16.safetensors"),
+        ([INDEX, "model.safetensors.index.fp16.json"], "fp16", "model.safetensors.index.fp16.json"),
+        ([INDEX, "model.fp16.safetensors.index.json"], "fp16", "model.fp16.safetensors.index.json"),
+        ([SINGLE, "model.fp16.safetensors"], None, SINGLE),
+    ],
 )
-def test_a_shard_outside_the_folder_of_its_index_is_refused(shard: str) -> None:
-    with pytest.raises(MalformedWeights, match="outside its own folder"):
-        shard_path(INDEX, shard)
+def test_one_variant_at_a_time(paths: list[str], variant: str | None, expected: str) -> None:
+    layout = choose(paths, Selection(variant=variant))
+    assert (layout.index or layout.files[0]) == expected
+
+
+GGUFS = [
+    "m-Q8_0.gguf",
+    "m-Q4_K_M.gguf",
+    "m-BF16-00001-of-00002.gguf",
+    "m-BF16-00002-of-00002.gguf",
+    "mmproj-m-f16.gguf",
+]
+
+
+def test_gguf_files_are_alternatives_and_a_projector_is_none() -> None:
+    layout = choose(GGUFS)
+    assert (layout.format, layout.files) == ("gguf", ("m-Q4_K_M.gguf",))
+    assert {other.part: other.files for other in layout.alternatives} == {
+        "BF16": ("m-BF16-00001-of-00002.gguf", "m-BF16-00002-of-00002.gguf"),
+        "Q8_0": ("m-Q8_0.gguf",),
+    }
+    assert any("mmproj-m-f16.gguf is a vision projector" in note for note in layout.notes)
+
+
+@pytest.mark.parametrize(
+    ("file", "files"),
+    [
+        ("m-Q8_0.gguf", ["m-Q8_0.gguf"]),
+        ("m-BF16-00002-of-00002.gguf", GGUFS[2:4]),
+        ("mmproj-m-f16.gguf", ["mmproj-m-f16.gguf"]),
+    ],
+)
+def test_a_file_can_be_picked_with_its_split(file: str, files: list[str]) -> None:
+    assert list(choose(GGUFS, Selection(file=file)).files) == files
+
+
+@pytest.mark.parametrize(
+    ("selection", "hint"),
+    [
+        ({"subfolder": "7b"}, "Folders: original."),
+        ({"variant": "bf16"}, "Variants: fp16."),
+        ({"file": "other.safetensors"}, "Weight files: model.fp16.safetensors, model.safetensors"),
+        ({"file": "config.json"}, "Weight files"),
+    ],
+)
+def test_a_selection_of_what_is_not_there_names_what_is(selection: Any, hint: str) -> None:
+    paths = ["config.json", SINGLE, "model.fp16.safetensors", "original/consolidated.00.pth"]
+    with pytest.raises(UsageError) as caught:
+        choose(paths, Selection(**selection))
+    assert hint in caught.value.hint

@@ -1,0 +1,156 @@
+"""From files to a census: every part read once, nothing read twice, and what does not agree is said."""
+
+import json
+from typing import Any
+
+import pytest
+from hubmem.errors import MalformedWeights
+from hubmem.weights.census import Census
+from hubmem.weights.layout import Selection, choose
+from hubmem.weights.reading import read_census, read_weights
+
+from tests.weights.memory_source import MemorySource, MemoryStore, header, safetensors_file
+
+INDEX = "model.safetensors.index.json"
+ONE, TWO = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+FIRST = [
+    ("model.embed_tokens.weight", "BF16", (100, 8)),
+    ("model.layers.0.mlp.up_proj.weight", "BF16", (16, 8)),
+]
+SECOND = [("lm_head.weight", "BF16", (100, 8))]
+BYTES = 2 * (800 + 128 + 800)
+
+
+def index(total: int = BYTES, more: dict[str, str] | None = None) -> bytes:
+    names = {name: ONE for name, _, _ in FIRST} | {name: TWO for name, _, _ in SECOND} | (more or {})
+    return json.dumps({"metadata": {"total_size": total}, "weight_map": names}).encode()
+
+
+def sharded(index_text: bytes | None = None, **options: Any) -> MemorySource:
+    files: dict[str, bytes | tuple[bytes, int]]
+    files = {INDEX: index_text or index(), ONE: safetensors_file(*FIRST), TWO: safetensors_file(*SECOND)}
+    return MemorySource(files, **options)
+
+
+def read(source: MemorySource) -> Census:
+    return read_census(source, choose(source.listing().files))
+
+
+ONE_CALL = {
+    "index": {"metadata": {"total_size": BYTES}},
+    "headers": {ONE: header(*FIRST), TWO: header(*SECOND)},
+}
+
+
+@pytest.mark.parametrize("one_call", [None, ONE_CALL])
+def test_shards_are_read_by_one_call_or_by_ranges_with_the_same_result(one_call: Any) -> None:
+    census = read(sharded(one_call=one_call))
+    assert (census.tensors, census.stored_bytes, census.files) == (3, BYTES, 2)
+    assert (census.format, census.basis, census.notes) == ("safetensors", "headers", ())
+
+
+def test_a_shard_s_header_is_read_in_one_range_sized_by_the_index() -> None:
+    source = sharded()
+    read(source)
+    assert source.asked == [f"one call for {INDEX}", INDEX, ONE, TWO]
+    assert source.bytes_read < 2000
+
+
+def test_a_second_run_reads_nothing_but_says_the_same() -> None:
+    store = MemoryStore()
+    first = read(sharded(index(total=7), store=store))
+    source = sharded(index(total=7), store=store)
+    assert read(source) == first
+    assert first.notes
+    assert source.asked == []
+
+
+def test_the_answer_of_one_call_is_kept_for_the_next_run() -> None:
+    store = MemoryStore()
+    first = read(sharded(one_call=ONE_CALL, store=store))
+    source = sharded(store=store)
+    assert read(source) == first
+    assert source.asked == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"index": {}, "headers": {}},
+        {"index": {}, "headers": []},
+        {"headers": {ONE: header(*FIRST), "model-00003-of-00003.safetensors": header(*SECOND)}},
+        {"headers": {ONE: header(*FIRST, ("more.weight", "F32", (99, 99))), TWO: header(*SECOND)}},
+    ],
+)
+def test_an_answer_that_speaks_of_other_files_is_set_aside(answer: Any) -> None:
+    assert read(sharded(one_call=answer)).stored_bytes == BYTES
+
+
+def test_an_index_that_claims_another_size_is_noted_and_not_believed() -> None:
+    """ZonglinY/MOOSE-Star-R1D-7B claims 333,312 parameters of 7,615,616,512."""
+    census = read(sharded(index(total=333_312)))
+    assert census.stored_bytes == BYTES
+    assert census.notes == (f"{INDEX} claims 333,312 bytes in all; the tensors take {BYTES:,}.",)
+
+
+def test_an_index_that_names_other_tensors_than_its_shards_hold_is_noted() -> None:
+    more = {"ghost.weight": TWO}
+    assert read(sharded(index(more=more))).notes == (f"{INDEX} names 2 tensors in {TWO}, which holds 1.",)
+
+
+def test_a_shard_that_is_not_there_is_named() -> None:
+    more = {"ghost.weight": "model-00003-of-00003.safetensors"}
+    with pytest.raises(
+        MalformedWeights, match=rf"^{INDEX}: it names model-00003-of-00003\.safetensors, which the repo"
+    ):
+        read(sharded(index(more=more)))
+
+
+def test_a_pipeline_is_the_sum_of_its_components_all_asked_for_at_once() -> None:
+    source = MemorySource(
+        {
+            "model_index.json": json.dumps(
+                {
+                    "unet": ["diffusers", "UNet2DConditionModel"],
+                    "vae": ["diffusers", "AutoencoderKL"],
+                    "tokenizer": ["t", "T"],
+                }
+            ).encode(),
+            "unet/diffusion_pytorch_model.safetensors": safetensors_file(
+                ("conv_in.weight", "F32", (8, 4, 3, 3))
+            ),
+            "vae/diffusion_pytorch_model.safetensors": safetensors_file(
+                ("encoder.conv_in.weight", "F32", (8, 3, 3, 3))
+            ),
+            "tokenizer/vocab.json": b"{}",
+        }
+    )
+    weights = read_weights(source)
+    assert [(part.name, part.kind, part.census.parameters) for part in weights.parts] == [
+        ("unet", "UNet2DConditionModel", 288),
+        ("vae", "AutoencoderKL", 216),
+    ]
+    assert weights.census.parameters == 288 + 216
+    assert weights.census.files == 2
+
+
+def test_a_component_that_is_sharded_is_read_by_its_index() -> None:
+    source = MemorySource(
+        {
+            "model_index.json": json.dumps({"a": ["x", "A"], "b": ["x", "B"]}).encode(),
+            f"a/{INDEX}": index(),
+            f"a/{ONE}": safetensors_file(*FIRST),
+            f"a/{TWO}": safetensors_file(*SECOND),
+            "b/model.safetensors": safetensors_file(*SECOND),
+        }
+    )
+    weights = read_weights(source)
+    assert [part.census.stored_bytes for part in weights.parts] == [BYTES, 1600]
+    assert read_weights(source, Selection(subfolder="a")).census.stored_bytes == BYTES
+
+
+def test_a_plain_repo_has_no_parts_and_costs_no_more() -> None:
+    source = MemorySource({"model.safetensors": safetensors_file(*SECOND), "config.json": b"{}"})
+    weights = read_weights(source)
+    assert (weights.parts, weights.layout.folder, weights.census.parameters) == ((), "", 800)
+    assert source.asked == ["model.safetensors"]
