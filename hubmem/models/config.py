@@ -33,6 +33,11 @@ class Config:
         self.model_type: str = declared if isinstance(declared, str) else (model_type or "")
         self._class: ClassDefaults = class_defaults(self.model_type)
 
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """The object as it is, for parts of a config that are read elsewhere."""
+        return self._raw
+
     def __contains__(self, key: str) -> bool:
         """Whether the config itself has the key, under any spelling, null or not."""
         return any(name in self._raw for name in self._spellings(key))

@@ -39,7 +39,7 @@ class Family:
         generates: whether a model keeps a cache.
         body: keys of nested configs, the first that is there being the language model's; the family is
             then that of its own type.
-        tied: whether the head is the embedding, where the model type leaves no choice.
+        tied: whether the head is the embedding where neither the config nor its class says.
     """
 
     model_types: str
@@ -47,7 +47,7 @@ class Family:
     encoder: Stack | None = None
     generates: Callable[[Config], bool] = always
     body: tuple[str, ...] = ()
-    tied: bool | None = None
+    tied: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

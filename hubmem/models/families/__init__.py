@@ -45,7 +45,6 @@ def read_architecture(config: Config) -> Architecture | None:
         return None
     if family.body:
         return _composite(config, family)
-    tied = family.tied
     return Architecture(
         model_type=config.model_type,
         class_name=_class_name(config),
@@ -53,7 +52,7 @@ def read_architecture(config: Config) -> Architecture | None:
         vocab_size=config.positive("vocab_size"),
         max_context=config.optional_positive(*_CONTEXTS),
         dtype=_dtype(config),
-        tied_embeddings=config.boolean("tie_word_embeddings") if tied is None else tied,
+        tied_embeddings=config.boolean("tie_word_embeddings", default=family.tied),
         layers=family.decoder.read(config),
         encoder=family.encoder.read(config) if family.encoder else (),
         generates=family.generates(config),
