@@ -212,7 +212,7 @@ def _label(stem: str) -> str:
 
 def _torch(here: set[str]) -> Layout | None:
     """Pickled PyTorch weights under other names: Meta's parts, or the only file there is."""
-    pickled = sorted(name for name in here if _is_weights(name) and _format_of(name) == "torch")
+    pickled = sorted(name for name in here if is_weights(name) and _format_of(name) == "torch")
     consolidated = tuple(name for name in pickled if posixpath.basename(name).startswith("consolidated."))
     if consolidated:
         return Layout(index=None, files=consolidated, format="torch")
@@ -236,7 +236,7 @@ def _unusual(names: set[str]) -> Layout:
         return Layout(
             index=None, files=(singles[0],), notes=(f"Weights are in {singles[0]}, an unusual name.",)
         )
-    weights = sorted(filter(_is_weights, names))
+    weights = sorted(filter(is_weights, names))
     if weights:
         raise NoWeights(
             f"{len(weights)} weight files, and none is named as a model's: {', '.join(weights[:3])}, …",
@@ -258,7 +258,12 @@ def _format_of(name: str) -> FormatName | None:
     return _SUFFIXES.get(posixpath.splitext(name)[1])
 
 
-def _is_weights(name: str) -> bool:
+def is_weights(name: str) -> bool:
+    """Whether a file of that name is of a format that can be read, and no trainer's leftover.
+
+    >>> is_weights("unet/diffusion_pytorch_model.safetensors"), is_weights("optimizer.pt")
+    (True, False)
+    """
     return (
         _format_of(name) is not None
         and posixpath.basename(name) not in _NOT_WEIGHTS
@@ -285,7 +290,7 @@ def _picked(names: set[str], file: str) -> Layout:
 
 
 def _files_hint(names: set[str]) -> str:
-    weights = sorted(filter(_is_weights, names))
+    weights = sorted(filter(is_weights, names))
     return f"Weight files: {', '.join(weights[:6])}{', …' if len(weights) > 6 else ''}." if weights else ""
 
 
