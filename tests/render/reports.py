@@ -77,7 +77,12 @@ def report(
     workload = Workload()
     solver = Solver(plan_for=plan_for, workload=workload, max_context=4096, depends_on_length=known)
     targets: tuple[Target, ...] = tuple(map(parse_target, gpus or ("24GiB", "16GiB")))
+    census = Census(
+        groups=fold_file(TENSORS, "model.safetensors"), format="safetensors", files=1, basis="headers"
+    )
     return Report(
+        census=census,
+        quantization=None,
         snapshot=Snapshot(
             listing=Listing(
                 repo=repo,
@@ -88,9 +93,7 @@ def report(
                 files={"model.safetensors": FileEntry(nbytes=1)},
             ),
             config=None,
-            census=Census(
-                groups=fold_file(TENSORS, "model.safetensors"), format="safetensors", files=1, basis="headers"
-            ),
+            census=census,
             cost=Cost(requests=4, bytes_received=17_300),
             seconds=0.44,
         ),

@@ -55,7 +55,6 @@ def test_colour_is_only_what_the_page_allows():
 def test_a_no_says_what_is_missing_and_what_would_help():
     text = table("12GiB")
 
-
     assert "On 1× 12 GiB it does not fit: 4 GiB short. No single change makes it fit." in text
 
 
