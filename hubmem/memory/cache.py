@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hubmem import dtypes
 from hubmem.memory.plan import Basis, Term
@@ -79,8 +79,9 @@ def cache_term(
     """What the sequences keep once each has so many tokens, with each kind of layer in the formula."""
     widths = _widths(architecture, workload, stored)
     span = span_of(workload, tokens)
-    kinds = Counter(mixer for layer in architecture.layers for mixer in layer.mixers)
-    parts = [_describe(mixer, layers, span, widths) for mixer, layers in kinds.items()]
+    parts = [
+        _describe(mixer, layers, span, widths) for mixer, layers in _distinct_mixers(architecture).items()
+    ]
     return Term(
         name="KV cache",
         nbytes=workload.batch * widths.nbytes(architecture.kept(span)),
@@ -89,6 +90,42 @@ def cache_term(
         + (f", × {workload.batch} sequences" if workload.batch > 1 else ""),
         source=_SOURCE,
     )
+
+
+def window_tail_term(
+    architecture: Architecture, workload: Workload, *, tokens: int, stored: str | None = None
+) -> Term:
+    """What lies before a layer's window and is still held, because the window is a view of the whole prompt.
+
+    Source: transformers 5.23, cache_utils.py, DynamicSlidingWindowLayer.update; the next token frees it.
+    """
+    widths = _widths(architecture, workload, stored)
+    span = span_of(workload, tokens)
+    windowed = {
+        mixer: layers
+        for mixer, layers in _distinct_mixers(architecture).items()
+        if isinstance(mixer, Attention) and mixer.window
+    }
+    nbytes = sum(
+        layers * (widths.nbytes(replace(mixer, window=None).kept(span)) - widths.nbytes(mixer.kept(span)))
+        for mixer, layers in windowed.items()
+    )
+    return Term(
+        name="prompt before the windows",
+        nbytes=workload.batch * nbytes,
+        basis=Basis.DERIVED,
+        formula=f"{sum(windowed.values())} windowed layers hold all {tokens:,} tokens until the next one",
+        source="transformers 5.23, DynamicSlidingWindowLayer: the window is a view",
+    )
+
+
+def _distinct_mixers(architecture: Architecture) -> Counter[Mixer]:
+    """Mixers that differ, and in how many layers each is."""
+    counts: Counter[Mixer] = Counter()
+    for layer, layers in architecture.distinct_layers:
+        for mixer in layer.mixers:
+            counts[mixer] += layers
+    return counts
 
 
 def _widths(architecture: Architecture, workload: Workload, stored: str | None) -> _Widths:

@@ -224,7 +224,7 @@ def padded_vocabulary(rows: int, tp: int) -> int:
 
 
 def _indivisible_layers(architecture: Architecture, tp: int) -> Iterator[str]:
-    for layer in {*architecture.layers, *architecture.encoder}:
+    for layer in (*(layer for layer, _ in architecture.distinct_layers), *architecture.encoder[:1]):
         for mixer in layer.mixers:
             yield from _indivisible_mixer(mixer, tp)
         width = layer.feed_forward.width if layer.feed_forward else tp
@@ -270,15 +270,16 @@ def _expert_tp(workload: Workload) -> int:
 def _seen_by_a_rank(architecture: Architecture, workload: Workload, stage: Stage) -> Architecture:
     if workload.tp == workload.pp == workload.ep == 1:
         return architecture
-    layers = architecture.layers[stage.layers.start : stage.layers.stop]
+    here = {
+        layer: _layer_on_a_rank(layer, workload) for layer in {*architecture.layers, *architecture.encoder}
+    }
     return replace(
         architecture,
-        layers=tuple(_layer_on_a_rank(layer, workload) for layer in layers),
-        encoder=tuple(_layer_on_a_rank(layer, workload) for layer in architecture.encoder),
+        layers=tuple(here[layer] for layer in architecture.layers[stage.layers.start : stage.layers.stop]),
+        encoder=tuple(here[layer] for layer in architecture.encoder),
     )
 
 
-@lru_cache(maxsize=4096)
 def _layer_on_a_rank(layer: Layer, workload: Workload) -> Layer:
     return Layer(
         mixers=tuple(_mixer_on_a_rank(mixer, workload.tp) for mixer in layer.mixers),

@@ -1,31 +1,37 @@
 """Running a model in transformers: a forward pass over the prompt, then a token a step.
 
-Symbols: T = b·s tokens of all sequences, h hidden size, f MLP width, q = heads·D, kv = KV heads·D,
-V vocabulary, e bytes of the dtype computed in.
+Source: transformers 5.23 with eager PyTorch 2.13; keys and values in a DynamicCache.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from hubmem.memory.cache import cache_term
+from hubmem.memory.cache import cache_term, window_tail_term
 from hubmem.memory.device import RESERVED_BY_INFERENCE, overheads
 from hubmem.memory.plan import Basis, Moment, Plan, Term
+from hubmem.memory.programs.blocks import Caching, trace_layer, trace_relative_bias
+from hubmem.memory.programs.explain import formula
+from hubmem.memory.programs.families import computation_of, embedding_width
+from hubmem.memory.programs.heads import Ends, trace_logits
+from hubmem.memory.programs.stacks import Stack
+from hubmem.memory.programs.tape import Alive, Arithmetic, Counts, Extent, Storage
 from hubmem.memory.sharding import Rank
 from hubmem.memory.static import compute_dtype, weights_terms
-from hubmem.memory.workload import Workload
-from hubmem.models.architecture import Architecture, Dense, Experts, FeedForward, Layer
-from hubmem.models.mixers import Attention, LatentAttention
+from hubmem.models.architecture import Architecture
+from hubmem.models.mixers import CachePolicy
 
+_SOURCE = "operators of transformers 5.23 in eager PyTorch 2.13"
 _UNKNOWN = "The layers of this model type are not known: weights only, without cache and activations."
-_SOURCE = "transformers 5.23, eager PyTorch 2.13"
 
 
 def plan(rank: Rank) -> Plan:
     """The moments of a prefill and of a decoding step on one rank."""
     weights = weights_terms(rank.census, rank.workload, rank)
-    moments = tuple(_moments(rank, weights)) if rank.architecture else ()
+    moments: tuple[Moment, ...] = (Moment(phase="prefill", name="weights alone", terms=weights),)
+    if rank.architecture:
+        moments = tuple(_Inference(rank, rank.architecture, weights).moments())
     return Plan(
-        moments=moments or (Moment(phase="prefill", name="weights alone", terms=weights),),
+        moments=moments,
         overheads=overheads(),
         reserved_ratio=RESERVED_BY_INFERENCE,
         devices=rank.workload.devices,
@@ -33,91 +39,129 @@ def plan(rank: Rank) -> Plan:
     )
 
 
-def _moments(rank: Rank, weights: tuple[Term, ...]) -> Iterator[Moment]:
-    architecture, workload = rank.architecture, rank.workload
-    assert architecture is not None
-    stored = rank.census.main_dtype
-    e = compute_dtype(architecture, workload, stored).bits // 8
-    if architecture.encoder:
-        inside = replace(workload, context=workload.encoder_context or workload.context)
-        for name, term in _forward_terms(architecture, architecture.encoder, inside, e):
-            yield Moment(phase="prefill", name=f"encoder: {name}", terms=(*weights, term))
-    prompt = replace(workload, context=1) if architecture.encoder else workload
-    cache = (
-        (cache_term(architecture, workload, tokens=prompt.context, stored=stored),)
-        if architecture.generates
-        else ()
-    )
-    for name, term in _forward_terms(architecture, architecture.layers, prompt, e):
-        yield Moment(phase="prefill", name=name, terms=(*weights, *cache, term))
-    if architecture.generates:
-        yield _decode(rank, architecture, weights, e)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pass:
+    """One way through a stack of layers, with the cache that is there at its end.
+
+    Attributes:
+        prefix: of the names of its moments.
+        ends: whether logits are made after it.
+    """
+
+    phase: str
+    stack: Stack
+    cache: tuple[Term, ...] = ()
+    prefix: str = ""
+    ends: bool = True
 
 
-def _forward_terms(
-    architecture: Architecture, layers: tuple[Layer, ...], workload: Workload, e: int
-) -> Iterator[tuple[str, Term]]:
-    """What is alive beside weights and cache at the moments of a forward pass that may be its largest."""
-    tokens, h = workload.batch * workload.context, architecture.hidden_size
-    for layer in set(layers):
-        yield "attention of one layer", _attention(layer, tokens, h, e)
-        yield "MLP of one layer", _feed_forward(layer.feed_forward, tokens, h, e)
-    yield "norm of one layer", _activations(12 * tokens * h, f"12·T·h = 12 × {tokens:,} × {h:,} B in float32")
-    rows = workload.batch if architecture.generates else tokens
-    v = architecture.vocab_size
-    yield (
-        "logits",
-        Term(
-            name="logits",
-            nbytes=rows * v * e,
+class _Inference:
+    """The moments of one rank."""
+
+    def __init__(self, rank: Rank, architecture: Architecture, weights: tuple[Term, ...]) -> None:
+        self._architecture = architecture
+        self._workload = replace(rank.workload, cache_policy=CachePolicy.TRANSFORMERS)
+        self._stored = rank.census.main_dtype
+        self._weights = weights
+        self._computation = computation_of(architecture, rank.census)
+        itemsize = compute_dtype(architecture, rank.workload, self._stored).bits // 8
+        self._arithmetic = Arithmetic(itemsize=itemsize, batched=rank.workload.batch > 1)
+        self._ends = Ends(
+            computation=self._computation,
+            hidden=architecture.hidden_size,
+            width=embedding_width(architecture, rank.census),
+            vocabulary=architecture.vocab_size,
+        )
+        self._decoder = Stack(
+            architecture=architecture,
+            computation=self._computation,
+            workload=self._workload,
+            layers=tuple(layer for layer, _ in architecture.distinct_layers),
+            itemsize=itemsize,
+            tokens=1 if architecture.encoder else rank.workload.context,
+            keys=1 if architecture.encoder else rank.workload.context,
+            source=(rank.workload.encoder_context or rank.workload.context) if architecture.encoder else 0,
+            causal=architecture.generates,
+            caching=Caching.FILLING if architecture.generates else Caching.NONE,
+        )
+
+    def moments(self) -> Iterator[Moment]:
+        """Of each pass, the largest moment of each distinct layer and of the logits."""
+        for each in self._passes():
+            yield from self._layers(each)
+            if each.ends:
+                yield self._logits(each)
+
+    def _passes(self) -> Iterator[_Pass]:
+        """An encoder's pass, the prompt's, and a token's."""
+        architecture, prefill = self._architecture, self._decoder
+        if architecture.encoder:
+            yield _Pass(phase="prefill", stack=self._encoder(), prefix="encoder: ", ends=False)
+        if not architecture.generates:
+            yield _Pass(phase="prefill", stack=prefill)
+            return
+        prompt = (self._cache(prefill.tokens), *self._tail(prefill.tokens))
+        yield _Pass(phase="prefill", stack=prefill, cache=prompt)
+        context = self._workload.context + 1
+        decode = replace(prefill, tokens=1, keys=context, caching=Caching.GROWING)
+        yield _Pass(phase="decode", stack=decode, cache=(self._cache(context),))
+        if len(prompt) > 1:
+            first = replace(decode, layers=architecture.layers[:1])
+            yield _Pass(phase="decode", stack=first, cache=prompt, prefix="first token: ", ends=False)
+
+    def _encoder(self) -> Stack:
+        source = self._decoder.source
+        return replace(
+            self._decoder,
+            layers=tuple(dict.fromkeys(self._architecture.encoder)),
+            tokens=source,
+            keys=source,
+            causal=False,
+            caching=Caching.NONE,
+        )
+
+    def _cache(self, tokens: int) -> Term:
+        return cache_term(self._architecture, self._workload, tokens=tokens, stored=self._stored)
+
+    def _tail(self, tokens: int) -> tuple[Term, ...]:
+        term = window_tail_term(self._architecture, self._workload, tokens=tokens, stored=self._stored)
+        return (term,) if term.nbytes else ()
+
+    def _layers(self, each: _Pass) -> Iterator[Moment]:
+        stack = each.stack
+        referred = (*self._encoded(stack), *(stack.referred() if stack.tokens > 1 else ()))
+        referred += stack.masks()
+        for block in stack.blocks():
+            counts = stack.counts_of(block)
+            alive = trace_layer(block, self._arithmetic).largest_forward(counts)
+            yield self._moment(each, alive, (*alive.storages, *referred), counts)
+            if self._computation.relative_bias and stack.tokens > 1:
+                alive = trace_relative_bias(block, self._arithmetic).largest_forward(counts)
+                yield self._moment(each, alive, alive.storages, counts)
+
+    def _logits(self, each: _Pass) -> Moment:
+        trace = trace_logits(self._ends, self._arithmetic, sampled=each.stack.causal)
+        alive = trace.largest_forward(each.stack.counts)
+        return self._moment(each, alive, (*alive.storages, *self._encoded(each.stack)), each.stack.counts)
+
+    def _encoded(self, stack: Stack) -> tuple[Storage, ...]:
+        """An encoder's output, which generation refers to until it ends."""
+        if not (self._architecture.encoder and stack.causal):
+            return ()
+        h, e = self._architecture.hidden_size, self._arithmetic.itemsize
+        return (Storage("encoder output", "h", h, e, Extent.SOURCE),)
+
+    def _moment(self, each: _Pass, alive: Alive, storages: tuple[Storage, ...], counts: Counts) -> Moment:
+        inputs = Storage("token ids and mask", "1", 2, 8, Extent.KEYS)
+        activations = Term(
+            name="activations",
+            nbytes=sum(s.each * counts[s.extent] for s in (*storages, inputs)),
             basis=Basis.DERIVED,
-            formula=f"rows·V·e = {rows:,} × {v:,} × {e} B",
+            formula=formula((*storages, inputs), counts),
             source=_SOURCE,
-        ),
-    )
-
-
-def _attention(layer: Layer, tokens: int, h: int, e: int) -> Term:
-    q = kv = 0
-    for mixer in layer.mixers:
-        if isinstance(mixer, Attention):
-            q, kv = max(q, mixer.heads * mixer.key_dim), max(kv, mixer.kv_heads * mixer.key_dim)
-        elif isinstance(mixer, LatentAttention):
-            q = kv = max(q, mixer.heads * mixer.key_dim)
-    return _activations(
-        e * tokens * (3 * h + 2 * q + 2 * kv),
-        f"e·T·(3h + 2q + 2kv) = {e} B × {tokens:,} × (3 × {h:,} + 2 × {q:,} + 2 × {kv:,})",
-    )
-
-
-def _feed_forward(part: FeedForward, tokens: int, h: int, e: int) -> Term:
-    width = 0
-    copies = 2
-    if isinstance(part, Dense):
-        width, copies = part.width, 3 if part.gated else 2
-    elif isinstance(part, Experts):
-        width, copies = part.width * part.active + part.shared_width, 3
-    return _activations(
-        e * tokens * (4 * h + copies * width),
-        f"e·T·(4h + {copies}f) = {e} B × {tokens:,} × (4 × {h:,} + {copies} × {width:,})",
-    )
-
-
-def _activations(nbytes: int, formula: str) -> Term:
-    return Term(name="activations", nbytes=nbytes, basis=Basis.DERIVED, formula=formula, source=_SOURCE)
-
-
-def _decode(rank: Rank, architecture: Architecture, weights: tuple[Term, ...], e: int) -> Moment:
-    """One token a sequence: the cache with it, and a layer's keys copied as `cat` makes room for it."""
-    workload = rank.workload
-    grown = cache_term(architecture, workload, tokens=workload.context + 1, stored=rank.census.main_dtype)
-    one_layer = grown.nbytes // (2 * len(architecture.layers))
-    logits = workload.batch * architecture.vocab_size * e
-    copied = Term(
-        name="activations",
-        nbytes=max(one_layer, logits),
-        basis=Basis.DERIVED,
-        formula=f"max(keys of one layer, logits {workload.batch:,} × {architecture.vocab_size:,} × {e} B)",
-        source=_SOURCE,
-    )
-    return Moment(phase="decode", name="next token", terms=(*weights, grown, copied))
+        )
+        return Moment(
+            phase=each.phase,
+            name=each.prefix + alive.operator,
+            terms=(*self._weights, *each.cache, activations),
+        )

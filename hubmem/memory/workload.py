@@ -28,6 +28,8 @@ class Workload:
         encoder_context: tokens of an encoder's input; None for the model's usual length.
         weight_dtype: precision the weights are held in; None for as stored.
         kv_dtype: dtype of the cache; None for what the engine would choose.
+        padded: whether sequences of a batch differ in length and the shorter are filled up.
+        full_logits: whether a forward pass makes logits for every token, and not for each sequence's last.
         train: how it is trained; None for inference.
         precision: what training computes in: pure fp32, pure bf16, or bf16 beside fp32 master weights (amp).
         rank, lora_targets: of LoRA adapters.
@@ -43,6 +45,8 @@ class Workload:
     kv_dtype: str | None = None
     cache_policy: CachePolicy = CachePolicy.LOGICAL
     attention: AttentionCode = "sdpa"
+    padded: bool = False
+    full_logits: bool = False
     train: Training | None = None
     precision: Precision = "bf16"
     checkpointing: Checkpointing = "none"

@@ -1,0 +1,303 @@
+"""Layers as short programs: what the modeling code of transformers does, operator by operator.
+
+Symbols: h hidden size, q = heads·D, k = KV heads·D, f MLP width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import lru_cache
+
+from hubmem.memory.programs.computation import Computation, Projection, Residual, Rotation
+from hubmem.memory.programs.kernels import Call, Given, Mask, attend
+from hubmem.memory.programs.mlp import feed_forward
+from hubmem.memory.programs.norms import norm
+from hubmem.memory.programs.operators import add, constant, copy, dropout, linear, multiply, unary
+from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
+from hubmem.models.architecture import FeedForward
+from hubmem.models.mixers import Attention, LatentAttention
+
+
+class Caching(Enum):
+    """What becomes of keys and values."""
+
+    NONE = "used once"
+    FILLING = "copied into an empty cache"
+    GROWING = "joined to those in the cache, which are copied to make room"
+
+
+_Part = Callable[[Tape, "Block", Value, list[Value]], Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A layer with all its memory depends on.
+
+    Attributes:
+        mixer: its attention; `across` another one, over an encoder's output.
+        mask: what attention is given; `across` never has padding of its own.
+        eager: whether attention scores are made by separate operators though a kernel could do it.
+    """
+
+    computation: Computation
+    hidden: int
+    mixer: Attention | LatentAttention
+    part: FeedForward
+    across: Attention | None = None
+    mask: Mask = Mask.NONE
+    eager: bool = False
+    caching: Caching = Caching.NONE
+
+
+@lru_cache(maxsize=1024)
+def trace_layer(block: Block, arithmetic: Arithmetic, *, input_needs_grad: bool = True) -> Trace:
+    """What one layer keeps, and what is alive while it runs forward and backward.
+
+    The first layer of a model with LoRA alone gets an input that wants no gradient.
+    """
+    tape = Tape(arithmetic)
+    stream = Storage("residual stream", "h", block.hidden, arithmetic.itemsize)
+    x = Value(stream, block.hidden, needs_grad=arithmetic.trains and input_needs_grad)
+    # The model's loop over its layers refers to a layer's input until the layer returns.
+    with tape.holding(x) as held:
+        y = _LAYERS[block.computation.residual](tape, block, x, held)
+    return tape.finish(y)
+
+
+def _one_after_another(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """Y = x + attention(norm(x)), then y + mlp(norm(y)); norms after each part where the family has them."""
+    for part in _parts(block):
+        inner = x if block.computation.residual is Residual.POST else norm(tape, block.computation, x)
+        made = part(tape, block, inner, held)
+        if block.computation.residual is not Residual.PRE:
+            made = norm(tape, block.computation, made)
+        x = add(tape, x, made, "residual stream")
+    return x
+
+
+def _norm_after_sum(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """Y = norm(x + attention(x)), then norm(y + mlp(y))."""
+    for part in _parts(block):
+        with tape.holding(x):
+            made = part(tape, block, x, held)
+            x = norm(tape, block.computation, add(tape, made, x, "sum"))
+        held.append(x)
+    return x
+
+
+def _side_by_side(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """X + attention(norm(x)) + mlp(norm(x)), with one norm or two."""
+    computation = block.computation
+    first = norm(tape, computation, x)
+    second = first
+    if computation.residual is Residual.PARALLEL_TWO and computation.norms_held:
+        second = norm(tape, computation, x)
+    with tape.holding(second):
+        attended = _attention(tape, block, first, held)
+    with tape.holding(attended, *([first] if computation.norms_held else [])):
+        if computation.residual is Residual.PARALLEL_TWO and not computation.norms_held:
+            second = norm(tape, computation, x)
+        made = _mlp(tape, block, second, held)
+        return add(tape, add(tape, made, attended, "attention + MLP"), x, "residual stream")
+
+
+_LAYERS = {
+    Residual.PRE: _one_after_another,
+    Residual.SANDWICH: _one_after_another,
+    Residual.POST: _one_after_another,
+    Residual.AFTER_SUM: _norm_after_sum,
+    Residual.PARALLEL: _side_by_side,
+    Residual.PARALLEL_TWO: _side_by_side,
+}
+
+
+def _parts(block: Block) -> tuple[_Part, ...]:
+    return (_attention, _across, _mlp) if block.across else (_attention, _mlp)
+
+
+def _mlp(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    del held
+    computation = block.computation
+    with tape.holding(*([x] if computation.mlp_input_held else [])):
+        made = feed_forward(tape, computation, block.part, x, block.hidden)
+    return dropout(tape, made, computation.dropout or computation.mlp_dropout)
+
+
+def _attention(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """Projections, rotation, the cache, the kernel, the output projection, dropout."""
+    with tape.holding(x) as inside:
+        make = _latent_projections if isinstance(block.mixer, LatentAttention) else _projections
+        q, k, v = make(tape, block, x, inside)
+        inside += [q, k, v]
+        bias = _relative_bias(tape, block) if block.computation.relative_bias else None
+        given = Given(q, k, v, bias)
+        made = _attended(tape, block, _call(block, block.mixer), given, held)
+    return dropout(tape, made, block.computation.dropout)
+
+
+def _across(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """Attention to an encoder's output, whose keys and values are made once a sequence."""
+    mixer = block.across
+    assert mixer is not None
+    source = constant("encoder output", "h", block.hidden, tape.arithmetic.itemsize, Extent.SOURCE)
+    source = replace(source, needs_grad=tape.arithmetic.base_trains)
+    with tape.holding(x, source) as inside:
+        q = linear(tape, x, "q_proj", "q", mixer.heads * mixer.key_dim)
+        k, v = _cross_keys(tape, block, mixer, source)
+        inside += [q, k, v]
+        call = replace(_call(block, mixer), mask=Mask.NONE, pairs=Extent.CROSS)
+        made = _attended(tape, block, call, Given(q, k, v), held)
+    return dropout(tape, made, block.computation.dropout)
+
+
+def _cross_keys(tape: Tape, block: Block, mixer: Attention, source: Value) -> tuple[Value, Value]:
+    width = mixer.kv_heads * mixer.key_dim
+    if block.caching is Caching.GROWING:
+        return _in_cache(width, tape, Extent.SOURCE), _in_cache(width, tape, Extent.SOURCE)
+    k, v = linear(tape, source, "k_proj", "k", width), linear(tape, source, "v_proj", "k", width)
+    if block.caching is Caching.FILLING:
+        with tape.holding(k, v):
+            k, v = _cached(tape, block, k), _cached(tape, block, v)
+    return k, v
+
+
+def _attended(tape: Tape, block: Block, call: Call, given: Given, held: list[Value]) -> Value:
+    attended, *probabilities = attend(tape, call, given)
+    held += probabilities
+    made = linear(tape, attended, "o_proj", "h", block.hidden)
+    if block.computation.attention_held:
+        held.append(made)
+    return made
+
+
+def _call(block: Block, mixer: Attention | LatentAttention) -> Call:
+    kv_heads = mixer.cached_heads or mixer.kv_heads if isinstance(mixer, Attention) else mixer.heads
+    return Call(
+        computation=block.computation,
+        heads=mixer.heads,
+        kv_heads=kv_heads,
+        key_dim=mixer.key_dim,
+        value_dim=mixer.value_dim,
+        mask=block.mask,
+        eager=block.eager,
+    )
+
+
+def _relative_bias(tape: Tape, block: Block) -> Value:
+    """T5: one learned score a head and distance, made by the first layer for all."""
+    return constant("bias of positions", "a", block.mixer.heads, tape.arithmetic.itemsize, Extent.SQUARE)
+
+
+@lru_cache(maxsize=64)
+def trace_relative_bias(block: Block, arithmetic: Arithmetic) -> Trace:
+    """The first layer sorts every distance into a bucket, in 64-bit integers.
+
+    Source: transformers 5.23, models/t5/modeling_t5.py, _relative_position_bucket.
+    """
+    tape = Tape(arithmetic)
+    width = block.mixer.heads * block.mixer.key_dim
+    stream = Value(Storage("residual stream", "h", block.hidden, arithmetic.itemsize), block.hidden)
+    names = ("distances", "side", "magnitudes", "logarithms", "bound", "far buckets")
+    integers = [Storage(name, "1", 1, 8, Extent.SQUARE) for name in names]
+    near = Storage("near", "1", 1, 1, Extent.SQUARE)
+    with tape.holding(stream):
+        inner = norm(tape, block.computation, stream)
+        with tape.holding(inner, *(linear(tape, inner, name, "q", width) for name in ("q", "k", "v"))):
+            (distances, *_) = tape.run("buckets of distances", (), (*integers, near))
+    return tape.finish(distances)
+
+
+def _projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> tuple[Value, Value, Value]:
+    mixer = block.mixer
+    assert isinstance(mixer, Attention)
+    computation = block.computation
+    q_width, k_width = mixer.heads * mixer.key_dim, mixer.kv_heads * mixer.key_dim
+    v_width = mixer.kv_heads * mixer.value_dim
+    if computation.projection is Projection.SEPARATE:
+        q = linear(tape, x, "q_proj", "q", q_width)
+        if computation.query_scaled:
+            q = unary(tape, q, "q scaled")
+        k = linear(tape, x, "k_proj", "k", k_width)
+        v = linear(tape, x, "v_proj", "k", v_width)
+    else:
+        fused = linear(tape, x, "qkv_proj", "(q+2k)", q_width + k_width + v_width)
+        inside.append(fused)
+        q, k, v = tape.view(fused, q_width, k_width, v_width)
+        if computation.projection is Projection.COPIES:
+            k, v = _spread(tape, mixer, k, mixer.key_dim), _spread(tape, mixer, v, mixer.value_dim)
+    if computation.qk_norm:
+        q, k = norm(tape, computation, q), norm(tape, computation, k)
+    if computation.rotation is Rotation.PARTIAL_HELD:
+        inside += [q, k]
+    with tape.holding(q, k, v) as rotating:
+        q = _rotated(tape, computation, q)
+        rotating.append(q)
+        k = _rotated(tape, computation, k)
+    with tape.holding(q, k, v):
+        return q, _cached(tape, block, k), _cached(tape, block, v)
+
+
+def _spread(tape: Tape, mixer: Attention, x: Value, head_dim: int) -> Value:
+    """Keys or values out of a fused projection, one for each head that is cached."""
+    heads = mixer.cached_heads or mixer.kv_heads
+    symbol = "q" if mixer.cached_heads else "k"
+    storage = Storage(f"{x.storage.label} out of it", symbol, heads * head_dim, x.itemsize)
+    return tape.run("copy", (x,), (storage,))[0]
+
+
+def _rotated(tape: Tape, computation: Computation, x: Value) -> Value:
+    """x·cos + rotate_half(x)·sin (Su et al., arXiv 2104.09864); joined again where only a slice is turned."""
+    if computation.rotation is Rotation.NONE:
+        return x
+    label = x.storage.label
+    turned = multiply(tape, x, _SINES, f"{label}·cos")
+    half = copy(tape, x, f"rotate_half({label})")
+    half = multiply(tape, half, _SINES, f"rotate_half({label})·sin")
+    turned = add(tape, turned, half, f"{label} rotated")
+    return turned if computation.rotation is Rotation.FULL else copy(tape, turned, f"{label} joined")
+
+
+# One row of sines a position serves every head and layer: too small to count.
+_SINES = constant("sines", "D", 0, 1)
+
+
+def _cached(tape: Tape, block: Block, x: Value) -> Value:
+    """Copied into the cache, which another term of the plan holds; a growing one is copied whole."""
+    if block.caching is Caching.NONE:
+        return x
+    storage = Storage("cache", x.storage.symbol, x.width, x.itemsize, Extent.KEYS, counted=False)
+    growing = replace(storage, label="cache with room for one more", counted=True)
+    windowed = isinstance(block.mixer, Attention) and block.mixer.window is not None
+    # A windowed layer joins keys and values before it lets go of the old ones.
+    copies = 2 if windowed else 1
+    scratch = (growing,) * copies if block.caching is Caching.GROWING else ()
+    return tape.run("cache", (x,), (storage,), scratch=scratch)[0]
+
+
+def _in_cache(width: int, tape: Tape, extent: Extent) -> Value:
+    return constant("cache", "k", width, tape.arithmetic.itemsize, extent)
+
+
+def _latent_projections(
+    tape: Tape, block: Block, x: Value, inside: list[Value]
+) -> tuple[Value, Value, Value]:
+    """Keys and values are projected down to a latent, which is cached, and up again.
+
+    Source: DeepSeek-V2, arXiv 2405.04434, section 2.1.
+    """
+    mixer = block.mixer
+    assert isinstance(mixer, LatentAttention)
+    flat = mixer.key_dim - mixer.rope_dim
+    q = linear(tape, x, "q_proj", "q", mixer.heads * mixer.key_dim)
+    latent = linear(tape, x, "kv_a_proj", "c", mixer.latent_dim + mixer.rope_dim)
+    inside += [q, latent]
+    low, turning = tape.view(latent, mixer.latent_dim, mixer.rope_dim)
+    low = _cached(tape, block, norm(tape, block.computation, low))
+    turning = _cached(tape, block, _rotated(tape, block.computation, turning))
+    q = copy(tape, q, "q joined")
+    up = linear(tape, low, "kv_b_proj", "q", mixer.heads * (flat + mixer.value_dim))
+    inside += [q, up]
+    k, v = tape.view(up, mixer.heads * flat, mixer.heads * mixer.value_dim)
+    joined = Storage("k joined", "q", mixer.heads * mixer.key_dim, x.itemsize, k.storage.extent)
+    (k,) = tape.run("join", (k, turning), (joined,))
+    return q, k, v

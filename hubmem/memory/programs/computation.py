@@ -1,0 +1,133 @@
+"""How a family's code computes a layer, as far as memory shows it: the words in which `families` speaks.
+
+Source: transformers 5.23, models/*/modeling_*.py.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Norm(Enum):
+    """How a norm is computed."""
+
+    RMS = "in float32, cast back, then multiplied by the weight"
+    RMS_FLOAT32 = "in float32, multiplied by the weight, then cast back"
+    RMS_T5 = "the mean square in float32, the quotient of x itself"
+    LAYER = "in one kernel"
+
+
+class Residual(Enum):
+    """Where the norms stand around attention and MLP."""
+
+    PRE = "before each"
+    SANDWICH = "before and after each"
+    POST = "after each, before the sum"
+    AFTER_SUM = "after each sum"
+    PARALLEL = "one before both, which run side by side"
+    PARALLEL_TWO = "one before each, which run side by side"
+
+
+class Projection(Enum):
+    """How queries, keys and values are made."""
+
+    SEPARATE = "by three matrices"
+    VIEWS = "by one matrix; they are views of its output"
+    COPIES = "by one matrix; keys and values are copied out of its output"
+
+
+class Rotation(Enum):
+    """How positions are put into queries and keys."""
+
+    NONE = "not by rotation"
+    FULL = "x·cos + rotate_half(x)·sin"
+    PARTIAL = "of a slice, the rest concatenated again"
+    PARTIAL_HELD = "of a slice, whose source the attention refers to until it returns"
+    HALVES = "of two halves, concatenated"
+
+
+class Activation(Enum):
+    """The function between the matrices of an MLP."""
+
+    FUSED = "one kernel, which keeps its input (silu, gelu)"
+    RELU = "one kernel, which keeps its output"
+    RELU_SQUARED = "relu, then the square"
+    GELU_NEW = "the tanh approximation of gelu in eight operators"
+    BLOOM_GELU = "the same, with a derivative of its own that keeps the input alone"
+    CLAMPED_GLU = "gpt-oss: gate and up clamped, (up + 1)·gate·σ(α·gate)"
+
+
+class Scores(Enum):
+    """How attention scores are made where no kernel hides them."""
+
+    SCALED = "q·kᵀ, scaled, masked"
+    FLOAT32 = "q·kᵀ in float32, divided, masked"
+    ALIBI = "q·kᵀ and the bias of positions in one operator, masked"
+    IN_PLACE = "q·kᵀ divided in place, masked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computation:
+    """Facts about a family's code.
+
+    Attributes:
+        fused_kernels: whether attention may run in one kernel (`sdpa`); without, scores are always made.
+        groups_heads: whether that kernel is told that query heads share keys.
+        always_masked: whether it is given a mask even where it could do without.
+        softmax_float32: whether unfused attention takes the softmax in float32.
+        softcap: whether attention scores go through tanh.
+        sinks: whether each head has a learned score that stands beside the tokens'.
+        relative_bias: whether attention adds a learned bias for each distance (T5).
+        query_scaled: whether queries are scaled by an operator of their own.
+        dropout: after attention and MLP, as the class has it by default.
+        mlp_dropout: after the MLP alone.
+        attention_dropout: of attention probabilities.
+        inner_dropout: between the matrices of an MLP.
+        fused_gate: whether gate and up projection are one matrix.
+        qk_norm: whether queries and keys have norms of their own.
+        routing_float32: whether the weights of chosen experts are float32.
+        attention_held: whether a layer refers to attention's output until it returns.
+        norms_held: whether a layer refers to all its norms' outputs until it returns.
+        mlp_input_held: whether the MLP's input lives until the MLP returns.
+        returns_probabilities: whether a layer returns attention probabilities, which its model then refers to
+            while the next layer runs.
+        logits_float32: whether the loss is taken of logits in float32.
+        logits_softcap: whether logits go through tanh.
+        embeddings_held: tensors of the embeddings' size that a decoder refers to until it returns.
+        learned_positions: whether it refers to a row for each position too.
+        embedding_norm: whether the sum of embeddings goes through a norm.
+        embedding_dropout: of the sum of embeddings.
+        mlm_transform: whether a layer and a norm stand before the head, and no norm after the layers.
+    """
+
+    norm: Norm = Norm.RMS
+    residual: Residual = Residual.PRE
+    projection: Projection = Projection.SEPARATE
+    rotation: Rotation = Rotation.FULL
+    activation: Activation = Activation.FUSED
+    fused_kernels: bool = True
+    groups_heads: bool = True
+    always_masked: bool = False
+    scores: Scores = Scores.SCALED
+    softmax_float32: bool = True
+    softcap: bool = False
+    sinks: bool = False
+    relative_bias: bool = False
+    query_scaled: bool = False
+    dropout: float = 0.0
+    mlp_dropout: float = 0.0
+    attention_dropout: float = 0.0
+    inner_dropout: float = 0.0
+    fused_gate: bool = False
+    qk_norm: bool = False
+    routing_float32: bool = False
+    attention_held: bool = False
+    norms_held: bool = False
+    mlp_input_held: bool = True
+    returns_probabilities: bool = False
+    logits_float32: bool = True
+    logits_softcap: bool = False
+    embeddings_held: int = 1
+    learned_positions: bool = False
+    embedding_norm: bool = False
+    embedding_dropout: float = 0.0
+    mlm_transform: bool = False

@@ -1,0 +1,48 @@
+"""A set of tensors as one line of arithmetic."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from hubmem.memory.programs.tape import Counts, Extent, Storage
+
+
+def formula(storages: Iterable[Storage], counts: Counts) -> str:
+    """Tensors summed by what they grow with and the name of their width, then with the numbers put in.
+
+    >>> gate, stream = Storage("gate", "f", 14336, 2), Storage("residual stream", "h", 4096, 2)
+    >>> formula([gate, gate, stream], {Extent.TOKENS: 8192})
+    'T·(4f + 2h) B = 8,192 × (4 × 14,336 + 2 × 4,096)'
+    """
+    by_extent: defaultdict[Extent, list[Storage]] = defaultdict(list)
+    for storage in storages:
+        by_extent[storage.extent].append(storage)
+    parts = [_part(extent, group, counts) for extent, group in by_extent.items()]
+    symbols, numbers = " + ".join(part[0] for part in parts), " + ".join(part[1] for part in parts)
+    return f"{symbols} B = {numbers}"
+
+
+def _part(extent: Extent, storages: list[Storage], counts: Counts) -> tuple[str, str]:
+    widths = _by_symbol(storages)
+    symbols = " + ".join(_times(each, symbol) for symbol, (each, _) in widths.items())
+    numbers = " + ".join(f"{each} × {width:,}" for each, width in widths.values())
+    if extent is Extent.ONCE:
+        return symbols, numbers
+    return f"{extent.value}·({symbols})", f"{counts[extent]:,} × ({numbers})"
+
+
+def _by_symbol(storages: list[Storage]) -> dict[str, tuple[int, int]]:
+    """Bytes for each unit of a symbol's width, and that width; the smallest of its widths is the unit."""
+    groups: defaultdict[str, list[Storage]] = defaultdict(list)
+    for storage in storages:
+        if storage.each:
+            groups[storage.symbol].append(storage)
+    found = {}
+    for symbol, group in groups.items():
+        unit = min(storage.width for storage in group)
+        total = sum(storage.each for storage in group)
+        found[symbol] = (total // unit, unit) if total % unit == 0 else (1, total)
+    return found
+
+
+def _times(each: int, symbol: str) -> str:
+    return str(each) if symbol == "1" else f"{each}{symbol}"

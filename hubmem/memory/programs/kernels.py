@@ -1,0 +1,310 @@
+"""Attention from queries, keys and values: one fused kernel where torch has one for the case, else operators.
+
+Symbols: q = heads·D, a heads. Scores have a·b·s² elements.
+
+Source: torch 2.13, aten/src/ATen/native/transformers/attention.cpp and cuda/sdp_utils.cpp; transformers 5.23,
+integrations/sdpa_attention.py and each model's eager_attention_forward.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
+
+from hubmem.memory.programs.computation import Computation, Scores
+from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, constant, copy, dropout, unary
+from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
+
+# The widest head the flash kernel takes (sdp_utils.cpp, check_head_dim_size_flash).
+_WIDEST_FLASH_HEAD = 256
+
+
+class Mask(Enum):
+    """What tells attention which positions it may see."""
+
+    NONE = "nothing: all before, or all"
+    BOOLEAN = "a byte a pair, for padding or a window"
+    ADDITIVE = "an element a pair"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One use of attention.
+
+    Attributes:
+        heads, kv_heads, key_dim, value_dim: its shape.
+        pairs: what scores grow with.
+        eager: whether scores are made by separate operators though a kernel could do it.
+    """
+
+    computation: Computation
+    heads: int
+    kv_heads: int
+    key_dim: int
+    value_dim: int
+    mask: Mask
+    eager: bool
+    pairs: Extent = Extent.PAIRS
+
+    @property
+    def grouped(self) -> bool:
+        """Whether several query heads share a key."""
+        return self.heads != self.kv_heads
+
+    @property
+    def even(self) -> bool:
+        """Whether keys and values are equally wide and narrow enough for the flash kernel."""
+        return self.key_dim == self.value_dim <= _WIDEST_FLASH_HEAD
+
+
+class Given(NamedTuple):
+    """What attention reads: queries, keys, values, and learned scores of distances that are added."""
+
+    q: Value
+    k: Value
+    v: Value
+    bias: Value | None = None
+
+
+def attend(tape: Tape, call: Call, given: Given) -> list[Value]:
+    """softmax(q·kᵀ + mask)·v, as wide as the query heads' values; then the probabilities, if they exist."""
+    if call.eager or not call.computation.fused_kernels:
+        return _UNFUSED[call.computation.scores](tape, call, given)
+    q, k, v, bias = given
+    if tape.arithmetic.autocast:
+        q, k, v = (cast(tape, value, HALF) for value in (q, k, v))
+    if bias is not None:
+        bias = _laid_out(tape, call, bias)
+    unmasked = call.mask is Mask.NONE and bias is None
+    together = call.computation.groups_heads and unmasked and call.even
+    if call.grouped and call.computation.groups_heads and not together:
+        k, v = _repeated(tape, call, k, "k repeated"), _repeated(tape, call, v, "v repeated")
+        return [_efficient(tape, call, Given(q, k, v, bias))]
+    if unmasked and call.even and q.itemsize == HALF and (together or not call.grouped):
+        return [_flash(tape, call, q, k, v)]
+    return [_math(tape, call, q, k, v) if call.grouped else _efficient(tape, call, Given(q, k, v, bias))]
+
+
+def _flash(tape: Tape, call: Call, q: Value, k: Value, v: Value) -> Value:
+    """Keeps queries, keys, values, its output, and one log-sum-exp a head and token.
+
+    Source: Dao, arXiv 2307.08691; cuda/flash_attn/flash_api.cpp, mha_bwd (dq_accum, softmax_d, and gradients
+    of keys and values for every query head before they are summed).
+    """
+    out, lse = _output(call, q), _log_sum_exp(call)
+    rounded = call.heads * -(-call.key_dim // 32) * 32
+    scratch = [
+        Storage("attention backward, fp32 sums", "q", rounded, FLOAT32),
+        Storage("attention backward, row sums", "a", call.heads, FLOAT32),
+    ]
+    if call.grouped:
+        width = 2 * call.heads * call.key_dim
+        scratch.append(Storage("attention backward, every head's keys and values", "q", width, q.itemsize))
+    saves = (q, k, v, _whole(out), _whole(lse))
+    return tape.run("flash attention", (q, k, v), (out, lse), saves=saves, backward_scratch=scratch)[0]
+
+
+def _efficient(tape: Tape, call: Call, given: Given) -> Value:
+    """As flash, in any dtype and with a mask, which it wants additive and keeps.
+
+    Source: Rabe and Staats, arXiv 2112.05682; cuda/attention_backward.cu (delta, and in half precision a
+    float32 workspace for the three gradients).
+    """
+    q, k, v, bias = given
+    out, lse = _output(call, q), _log_sum_exp(call)
+    reads, saves = [q, k, v], [q, k, v, _whole(out), _whole(lse)]
+    if bias is not None:
+        reads, saves = [*reads, bias], [*saves, bias]
+    elif call.mask is not Mask.NONE:
+        added = _additive(tape, call, q.itemsize)
+        reads, saves = [*reads, added], [*saves, added]
+    scratch = [Storage("attention backward, row sums", "a", call.heads, FLOAT32)]
+    if q.itemsize == HALF:
+        width = call.heads * (2 * call.key_dim + call.value_dim)
+        scratch.append(Storage("attention backward, fp32 gradients", "q", width, FLOAT32))
+    writes = (out, lse) if tape.arithmetic.trains else (out,)
+    return tape.run("efficient attention", reads, writes, saves=saves, backward_scratch=scratch)[0]
+
+
+def _math(tape: Tape, call: Call, q: Value, k: Value, v: Value) -> Value:
+    """The unfused form inside torch: in float32, queries and keys scaled apart.
+
+    Source: attention.cpp, _scaled_dot_product_attention_math.
+    """
+    itemsize = q.itemsize
+    with tape.holding(q, k, v) as held:
+        q, k, v = (cast(tape, value, FLOAT32) for value in (q, k, v))
+        held += [q, k, v]
+        if call.grouped and call.computation.groups_heads:
+            k, v = _repeated(tape, call, k, "k repeated"), _repeated(tape, call, v, "v repeated")
+            held += [k, v]
+        q = unary(tape, q, "q scaled")
+        held.append(q)
+        scores = _scores(tape, call, q, unary(tape, k, "k scaled"))
+        scores = add(tape, scores, _additive(tape, call, FLOAT32), "masked scores")
+        probabilities = unary(tape, scores, "softmax", saves_output=True)
+        attended = _weighted(tape, call, probabilities, v)
+        with tape.holding(probabilities):
+            return cast(tape, attended, itemsize)
+
+
+def _eager(tape: Tape, call: Call, given: Given) -> list[Value]:
+    """q·kᵀ, × scale, + mask, softmax, dropout, ·v: each a tensor of a·b·s² elements."""
+    computation = call.computation
+    q, k, v, bias = given
+    if call.grouped:
+        k, v = _repeated(tape, call, k, "k repeated"), _repeated(tape, call, v, "v repeated")
+    with tape.holding(k, v):
+        scores = unary(tape, _scores(tape, call, q, k), "scaled scores")
+        if computation.softcap:
+            scores = unary(tape, scores, "scores / cap")
+            scores = unary(tape, scores, "tanh of scores", saves_output=True)
+            scores = unary(tape, scores, "capped scores")
+        if bias is not None:
+            scores = add(tape, scores, bias, "biased scores")
+        scores = _masked(tape, call, scores)
+        with tape.holding(scores):
+            if computation.sinks:
+                probabilities = _softmax_with_sinks(tape, scores)
+            else:
+                probabilities = _softmax(tape, call, scores, v.itemsize)
+        return _attended(tape, call, probabilities, v)
+
+
+def _eager_float32(tape: Tape, call: Call, given: Given) -> list[Value]:
+    """GPT-J: queries and keys in float32, scores divided in float32."""
+    q, k, v, _ = given
+    itemsize = v.itemsize
+    with tape.holding(q, k, v) as held:
+        q, k = cast(tape, q, FLOAT32), cast(tape, k, FLOAT32)
+        held += [q, k]
+        scores = _scores(tape, call, q, k)
+        with tape.holding(scores):
+            scores = unary(tape, scores, "divided scores")
+        scores = _masked(tape, call, scores)
+        with tape.holding(scores):
+            probabilities = unary(tape, scores, "softmax", saves_output=True)
+        probabilities = cast(tape, probabilities, itemsize)
+        return _attended(tape, call, probabilities, v)
+
+
+def _eager_alibi(tape: Tape, call: Call, given: Given) -> list[Value]:
+    """BLOOM: `baddbmm` of the positions' bias with queries and keys, which are put in order first."""
+    q, k, v, _ = given
+    if tape.arithmetic.batched:
+        # What comes out of a cache is in order already.
+        q, k, v = (
+            copy(tape, value, f"{value.storage.label} in order") if value.storage.counted else value
+            for value in (q, k, v)
+        )
+    with tape.holding(q, k, v) as held:
+        scores = _scores(tape, call, q, k)
+        held.append(scores)
+        masked = _masked(tape, call, scores)
+        held.append(masked)
+        return _attended(tape, call, _softmax(tape, call, masked, q.itemsize), v)
+
+
+def _eager_in_place(tape: Tape, call: Call, given: Given) -> list[Value]:
+    """Falcon: scores divided in place, masked, softmax in the model's dtype."""
+    q, k, v, _ = given
+    scores = _scores(tape, call, q, k)
+    with tape.holding(scores, q, k, v):
+        probabilities = _softmax(tape, call, _masked(tape, call, scores), q.itemsize)
+    return _attended(tape, call, probabilities, v)
+
+
+_UNFUSED = {
+    Scores.SCALED: _eager,
+    Scores.FLOAT32: _eager_float32,
+    Scores.ALIBI: _eager_alibi,
+    Scores.IN_PLACE: _eager_in_place,
+}
+
+
+def _attended(tape: Tape, call: Call, probabilities: Value, v: Value) -> list[Value]:
+    """Dropout, the weighted sum, and its copy in order of tokens."""
+    probabilities = dropout(tape, probabilities, call.computation.attention_dropout)
+    with tape.holding(probabilities, v):
+        attended = copy(tape, _weighted(tape, call, probabilities, v), "attention output")
+    return [attended, probabilities]
+
+
+def _scores(tape: Tape, call: Call, q: Value, k: Value) -> Value:
+    """q·kᵀ keeps both. A key that several heads share is copied to each for as long as it runs."""
+    if tape.arithmetic.autocast:
+        q, k = cast(tape, q, HALF), cast(tape, k, HALF)
+    k = _broadcast(tape, call, k, call.key_dim)
+    storage = Storage("scores", "a", call.heads, max(q.itemsize, k.itemsize), call.pairs)
+    return tape.run("q·kᵀ", (q, k), (storage,), saves=(q, k))[0]
+
+
+def _weighted(tape: Tape, call: Call, probabilities: Value, v: Value) -> Value:
+    """Probabilities times values keeps both."""
+    if tape.arithmetic.autocast:
+        probabilities, v = cast(tape, probabilities, HALF), cast(tape, v, HALF)
+    v = _broadcast(tape, call, v, call.value_dim)
+    saves = (probabilities, v)
+    return tape.run("probabilities·v", (probabilities, v), (_output(call, v),), saves=saves)[0]
+
+
+def _masked(tape: Tape, call: Call, scores: Value) -> Value:
+    if call.mask is Mask.NONE:
+        return scores
+    mask = constant("mask", "1", 1, min(scores.itemsize, FLOAT32), call.pairs)
+    return add(tape, scores, mask, "masked scores")
+
+
+def _softmax(tape: Tape, call: Call, scores: Value, itemsize: int) -> Value:
+    """Keeps its output. In float32 it casts first and back afterwards; autocast always does the former."""
+    if call.computation.softmax_float32 or tape.arithmetic.autocast:
+        scores = cast(tape, scores, FLOAT32)
+    probabilities = unary(tape, scores, "softmax", saves_output=True)
+    return cast(tape, probabilities, itemsize) if call.computation.softmax_float32 else probabilities
+
+
+def _softmax_with_sinks(tape: Tape, scores: Value) -> Value:
+    """gpt-oss: a column more, the maximum taken off first."""
+    joined = copy(tape, scores, "scores with sinks")
+    with tape.holding(joined):
+        lowered = unary(tape, joined, "scores less their maximum")
+    with tape.holding(lowered):
+        return unary(tape, lowered, "softmax", saves_output=True)
+
+
+def _repeated(tape: Tape, call: Call, x: Value, label: str) -> Value:
+    """Key or value heads copied to the query heads that share them."""
+    width = x.width // call.kv_heads * call.heads
+    storage = Storage(label, "q", width, x.itemsize, x.storage.extent)
+    return tape.run("repeat", (x,), (storage,))[0]
+
+
+def _broadcast(tape: Tape, call: Call, x: Value, head_dim: int) -> Value:
+    return x if x.width == call.heads * head_dim else _repeated(tape, call, x, f"{x.storage.label} broadcast")
+
+
+def _additive(tape: Tape, call: Call, itemsize: int) -> Value:
+    """A boolean mask made additive, in every layer anew."""
+    return tape.run("mask", (), (Storage("additive mask", "1", 1, itemsize, call.pairs),))[0]
+
+
+def _laid_out(tape: Tape, call: Call, bias: Value) -> Value:
+    """A bias of positions copied into the order the kernel wants, with the mask in it where there is one.
+
+    Source: transformers 5.23, integrations/sdpa_attention.py, create_position_bias_mask.
+    """
+    extent = bias.storage.extent if call.mask is Mask.NONE else call.pairs
+    storage = Storage("bias of positions, laid out", "a", call.heads, bias.itemsize, extent)
+    scratch = () if call.mask is Mask.NONE else (replace(storage, label="bias of positions, masked"),)
+    return tape.run("lay out", (bias,), (storage,), scratch=scratch)[0]
+
+
+def _output(call: Call, like: Value) -> Storage:
+    return Storage("attention output", "q", call.heads * call.value_dim, like.itemsize)
+
+
+def _log_sum_exp(call: Call) -> Storage:
+    return Storage("log-sum-exp", "a", call.heads, FLOAT32)
+
+
+def _whole(storage: Storage) -> Value:
+    return Value(storage, storage.width)

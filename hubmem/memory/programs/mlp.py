@@ -1,0 +1,164 @@
+"""Feed-forward parts: dense ones, and experts.
+
+Symbols: f width, k experts a token goes through, w width of an expert.
+"""
+
+from dataclasses import replace
+
+from hubmem.memory.programs.computation import Activation, Computation
+from hubmem.memory.programs.operators import FLOAT32, add, copy, dropout, linear, multiply, unary
+from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
+from hubmem.models.architecture import Dense, Experts, FeedForward
+
+
+def feed_forward(tape: Tape, computation: Computation, part: FeedForward, x: Value, hidden: int) -> Value:
+    """The part of a layer that mixes no tokens."""
+    if isinstance(part, Experts):
+        return _experts(tape, computation, part, x, hidden)
+    if isinstance(part, Dense):
+        return _dense(tape, computation, part, x, hidden)
+    return x
+
+
+def _dense(tape: Tape, computation: Computation, part: Dense, x: Value, hidden: int) -> Value:
+    make = _gated if part.gated else _plain
+    inner = dropout(tape, make(tape, computation, x, part.width), computation.inner_dropout)
+    return linear(tape, inner, "down_proj", "h", hidden)
+
+
+def _gated(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
+    """act(gate(x)) · up(x) (Shazeer, arXiv 2002.05202)."""
+    if computation.fused_gate:
+        both = linear(tape, x, "gate_up_proj", "f", 2 * width)
+        gate, up = tape.view(both, width, width)
+        with tape.holding(both):
+            return multiply(tape, up, _activation(tape, computation, gate), "act(gate)·up")
+    gate = _activation(tape, computation, linear(tape, x, "gate_proj", "f", width))
+    return multiply(tape, gate, linear(tape, x, "up_proj", "f", width), "act(gate)·up")
+
+
+def _plain(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
+    """act(up(x))."""
+    up = linear(tape, x, "up_proj", "f", width)
+    with tape.holding(up):
+        return _activation(tape, computation, up)
+
+
+def _activation(tape: Tape, computation: Computation, x: Value) -> Value:
+    return _ACTIVATIONS[computation.activation](tape, x)
+
+
+def _fused(tape: Tape, x: Value) -> Value:
+    return unary(tape, x, "act", saves_input=True)
+
+
+def _relu(tape: Tape, x: Value) -> Value:
+    return unary(tape, x, "act", saves_output=True)
+
+
+def _relu_squared(tape: Tape, x: Value) -> Value:
+    return unary(tape, unary(tape, x, "relu", saves_output=True), "act", saves_input=True)
+
+
+def _gelu_new(tape: Tape, x: Value) -> Value:
+    """½x · (1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
+    with tape.holding(x):
+        half = unary(tape, x, "½x")
+        cubed = unary(tape, unary(tape, x, "x³", saves_input=True), "0.044715·x³")
+        inner = unary(tape, add(tape, x, cubed, "x + 0.044715·x³"), "√(2/π)·(…)")
+        bounded = unary(tape, unary(tape, inner, "tanh", saves_output=True), "1 + tanh")
+        return multiply(tape, half, bounded, "act")
+
+
+def _bloom_gelu(tape: Tape, x: Value) -> Value:
+    """½x · (1 + tanh(c·x·(1 + 0.044715·x·x))) outside autograd, which makes its temporaries again backward.
+
+    Source: transformers 5.23, models/bloom/modeling_bloom.py, bloom_gelu_forward and bloom_gelu_back.
+    """
+    like = Storage("act", x.storage.symbol, x.width, x.itemsize)
+    temporary = replace(like, label="temporaries of act")
+    return tape.run(
+        "act", (x,), (like,), saves=(x,), scratch=(temporary,) * 3, backward_scratch=(temporary,) * 4
+    )[0]
+
+
+_ACTIVATIONS = {
+    Activation.FUSED: _fused,
+    Activation.RELU: _relu,
+    Activation.RELU_SQUARED: _relu_squared,
+    Activation.GELU_NEW: _gelu_new,
+    Activation.BLOOM_GELU: _bloom_gelu,
+    Activation.CLAMPED_GLU: _fused,
+}
+
+
+def _experts(tape: Tape, computation: Computation, part: Experts, x: Value, hidden: int) -> Value:
+    """Routed experts, and beside them the shared one."""
+    with tape.holding(x):
+        made = _routed(tape, computation, part, x, hidden)
+        if not part.shared_width:
+            return made
+        with tape.holding(made):
+            shared = Dense(width=part.shared_width, gated=part.gated)
+            return add(tape, made, _dense(tape, computation, shared, x, hidden), "experts + shared expert")
+
+
+def _routed(tape: Tape, computation: Computation, part: Experts, x: Value, hidden: int) -> Value:
+    """Tokens sorted by expert, one grouped product for each matrix, weighted, put back in order, summed.
+
+    Source: transformers 5.23, integrations/moe.py, grouped_mm_experts_forward.
+    """
+    (chosen,) = tape.run("gather", (x,), (_per_choice("chosen tokens", "k·h", part, hidden, x.itemsize),))
+    with tape.holding(chosen) as held:
+        inner = _between_matrices(tape, computation, part, chosen)
+        out = _grouped(tape, part, inner, name="down_proj", symbol="k·h", width=hidden)
+        held.append(out)
+        weights = _per_choice(
+            "routing weights", "k", part, 1, FLOAT32 if computation.routing_float32 else x.itemsize
+        )
+        scores = Value(weights, weights.width, needs_grad=tape.arithmetic.base_trains)
+        weighted = multiply(tape, out, scores, "weighted")
+        ordered = copy(tape, weighted, "in order")
+    (made,) = tape.run("sum", (ordered,), (Storage("experts", "h", hidden, x.itemsize),))
+    return made
+
+
+def _between_matrices(tape: Tape, computation: Computation, part: Experts, chosen: Value) -> Value:
+    if not part.gated:
+        return _activation(
+            tape, computation, _grouped(tape, part, chosen, name="up_proj", symbol="k·w", width=part.width)
+        )
+    both = _grouped(tape, part, chosen, name="gate_up_proj", symbol="k·w", width=2 * part.width)
+    gate, up = tape.view(both, both.width // 2, both.width // 2)
+    with tape.holding(both):
+        if computation.activation is Activation.CLAMPED_GLU:
+            return _clamped_glu(tape, part, gate, up)
+        return multiply(tape, _activation(tape, computation, gate), up, "act(gate)·up")
+
+
+def _clamped_glu(tape: Tape, part: Experts, gate: Value, up: Value) -> Value:
+    """(up + 1) · gate·σ(α·gate), both clamped first; each token's biases are gathered beside."""
+    biases = _per_choice("biases of chosen experts", "k·w", part, 2 * part.width, gate.itemsize)
+    (biases_here,) = tape.run("gather", (), (biases,))
+    with tape.holding(biases_here) as held:
+        gate = unary(tape, gate, "gate clamped", saves_input=True)
+        up = unary(tape, up, "up clamped", saves_input=True)
+        held += [gate, up]
+        gating = unary(tape, unary(tape, gate, "α·gate"), "σ", saves_output=True)
+        glu = multiply(tape, gate, gating, "gate·σ")
+        held.append(glu)
+        return multiply(tape, unary(tape, up, "up + 1"), glu, "(up + 1)·gate·σ")
+
+
+def _per_choice(label: str, symbol: str, part: Experts, width: int, itemsize: int) -> Storage:
+    return Storage(label, symbol, part.active * width, itemsize)
+
+
+def _grouped(tape: Tape, part: Experts, x: Value, *, name: str, symbol: str, width: int) -> Value:
+    """One matrix an expert, one product for all; the gradient of all their weights is made at once."""
+    elements = part.count * (x.width // part.active) * width
+    storage = Storage(name, "weight", elements, tape.arithmetic.itemsize, Extent.ONCE, counted=False)
+    weight = Value(storage, elements, needs_grad=tape.arithmetic.base_trains, parameter=True)
+    saves = [value for value, other in ((x, weight), (weight, x)) if other.needs_grad]
+    (y,) = tape.run(name, (x, weight), (_per_choice(name, symbol, part, width, x.itemsize),), saves=saves)
+    return y

@@ -1,0 +1,66 @@
+"""Norms, by what they keep."""
+
+from hubmem.memory.programs.computation import Computation, Norm
+from hubmem.memory.programs.operators import FLOAT32, cast, multiply, unary
+from hubmem.memory.programs.tape import Storage, Tape, Value
+
+
+def norm(tape: Tape, computation: Computation, x: Value) -> Value:
+    """A norm over the hidden size, or over a head."""
+    return _NORMS[computation.norm](tape, x)
+
+
+def _rms(tape: Tape, x: Value) -> Value:
+    """x̂ = x / √mean(x²) in float32, cast back, times the weight (Zhang and Sennrich, arXiv 1910.07467)."""
+    return _times_weight(tape, cast(tape, _normal(tape, cast(tape, x, FLOAT32)), x.itemsize))
+
+
+def _rms_float32(tape: Tape, x: Value) -> Value:
+    """As `_rms`, but the weight comes first and the cast last."""
+    return cast(tape, _times_weight(tape, _normal(tape, cast(tape, x, FLOAT32))), x.itemsize)
+
+
+def _rms_t5(tape: Tape, x: Value) -> Value:
+    """As `_rms`, but x itself is divided, and cast back only where the weights are in half precision."""
+    square = unary(tape, cast(tape, x, FLOAT32), "x²", saves_input=True)
+    normal = multiply(tape, x, _inverse_root(tape, square), "x̂")
+    if tape.arithmetic.itemsize < FLOAT32:
+        normal = cast(tape, normal, tape.arithmetic.itemsize)
+    return _times_weight(tape, normal)
+
+
+def _layer_norm(tape: Tape, x: Value) -> Value:
+    """One kernel, which keeps its input, a mean and a deviation; autocast runs it in float32."""
+    if tape.arithmetic.autocast:
+        x = cast(tape, x, FLOAT32)
+    out = Storage("norm", x.storage.symbol, x.width, x.itemsize, x.storage.extent)
+    statistics = Storage("mean and deviation", "1", 2, FLOAT32, x.storage.extent)
+    saves = (x, Value(statistics, 2))
+    return tape.run("layer norm", (x,), (out, statistics), saves=saves)[0]
+
+
+_NORMS = {
+    Norm.RMS: _rms,
+    Norm.RMS_FLOAT32: _rms_float32,
+    Norm.RMS_T5: _rms_t5,
+    Norm.LAYER: _layer_norm,
+}
+
+
+def _normal(tape: Tape, x: Value) -> Value:
+    with tape.holding(x):
+        square = unary(tape, x, "x²", saves_input=True)
+        return multiply(tape, x, _inverse_root(tape, square), "x̂")
+
+
+def _inverse_root(tape: Tape, square: Value) -> Value:
+    """1/√mean: one number a row."""
+    storage = Storage("1/√mean", "1", 1, FLOAT32, square.storage.extent)
+    return tape.run("1/√mean", (square,), (storage,))[0]
+
+
+def _times_weight(tape: Tape, x: Value) -> Value:
+    weight = Value(
+        Storage("norm weight", "h", 0, tape.arithmetic.itemsize), 0, needs_grad=tape.arithmetic.base_trains
+    )
+    return multiply(tape, x, weight, "norm")

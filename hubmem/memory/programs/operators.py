@@ -1,0 +1,140 @@
+"""What each operator allocates, and what its derivative keeps.
+
+Source: torch 2.13, derivatives.yaml and the functions it names; aten/src/ATen/autocast_mode.h for autocast.
+"""
+
+from dataclasses import replace
+
+from hubmem.memory.programs.tape import Adapters, Extent, Storage, Tape, Value
+
+FLOAT32 = 4
+HALF = 2
+
+
+def linear(tape: Tape, x: Value, name: str, symbol: str, width: int, *, quantizable: bool = True) -> Value:
+    """Y = x·Wᵀ, with LoRA's (x·A)·B beside it where the layer is adapted."""
+    if tape.arithmetic.quantized and quantizable:
+        y = _dequantized_linear(tape, x, name, symbol, width)
+    else:
+        weight = _weight(name, x.width * width, tape.arithmetic.itemsize, trained=tape.arithmetic.base_trains)
+        y = product(tape, x, weight, label=name, symbol=symbol, width=width)
+    if tape.arithmetic.adapters and quantizable and tape.arithmetic.adapters.adapt(name):
+        y = _adapted(tape, tape.arithmetic.adapters, x, y, name)
+    return y
+
+
+def product(tape: Tape, x: Value, weight: Value, *, label: str, symbol: str, width: int) -> Value:
+    """Matrix product of an input and a weight: keeps each where the other's gradient is wanted.
+
+    Under autocast both are cast to bf16, the weight once, the input at each use.
+    """
+    if tape.arithmetic.autocast:
+        x, weight = cast(tape, x, HALF), cast(tape, weight, HALF)
+    saves = [value for value, other in ((x, weight), (weight, x)) if other.needs_grad]
+    storage = Storage(label, symbol, width, x.itemsize, x.storage.extent)
+    (y,) = tape.run(label, (x, weight), (storage,), saves=saves)
+    return y
+
+
+def cast(tape: Tape, x: Value, itemsize: int) -> Value:
+    """A copy in another dtype, unless it has that dtype."""
+    if x.itemsize == itemsize:
+        return x
+    label = f"{x.storage.label} in {'float32' if itemsize == FLOAT32 else 'bf16'}"
+    storage = Storage(label, x.storage.symbol, x.width, itemsize, x.storage.extent)
+    (y,) = tape.run("cast", (x,), (storage,))
+    return y
+
+
+def add(tape: Tape, one: Value, other: Value, label: str) -> Value:
+    """A sum keeps nothing and hands its gradient on to both sides."""
+    (y,) = tape.run("add", (one, other), (_promoted(one, other, label),), passes=(one, other))
+    return y
+
+
+def multiply(tape: Tape, one: Value, other: Value, label: str) -> Value:
+    """A product of elements keeps each side where the other's gradient is wanted."""
+    saves = [value for value, against in ((one, other), (other, one)) if against.needs_grad]
+    (y,) = tape.run("multiply", (one, other), (_promoted(one, other, label),), saves=saves)
+    return y
+
+
+def unary(
+    tape: Tape,
+    x: Value,
+    label: str,
+    *,
+    saves_input: bool = False,
+    saves_output: bool = False,
+    itemsize: int = 0,
+) -> Value:
+    """A function of each element."""
+    storage = replace(_like(x, label), itemsize=itemsize or x.itemsize)
+    saves = ([x] if saves_input else []) + ([Value(storage, x.width)] if saves_output else [])
+    (y,) = tape.run(label, (x,), (storage,), saves=saves)
+    return y
+
+
+def copy(tape: Tape, x: Value, label: str) -> Value:
+    """The same elements in a new tensor (`contiguous`, `cat`, `expand` and `reshape`)."""
+    return unary(tape, x, label)
+
+
+def dropout(tape: Tape, x: Value, probability: float) -> Value:
+    """Keeps which elements it left, a byte each; without gradients, or at probability 0, it does nothing."""
+    if not tape.arithmetic.trains or not probability:
+        return x
+    mask = replace(_like(x, "dropout mask"), itemsize=1)
+    y, _ = tape.run("dropout", (x,), (_like(x, "dropout"), mask), saves=(Value(mask, x.width),))
+    return y
+
+
+def constant(label: str, symbol: str, width: int, itemsize: int, extent: Extent = Extent.TOKENS) -> Value:
+    """A tensor that is held elsewhere and has no gradient: sines, masks."""
+    return Value(Storage(label, symbol, width, itemsize, extent, counted=False), width)
+
+
+def _dequantized_linear(tape: Tape, x: Value, name: str, symbol: str, width: int) -> Value:
+    """Bitsandbytes' Linear4bit: the weight is made whole in bf16 in each pass; the input is not kept.
+
+    Source: bitsandbytes, autograd/_functions.py, MatMul4Bit; nn/modules.py, Linear4bit.forward.
+    """
+    itemsize = x.itemsize
+    elements = x.width * width
+    whole = Storage(f"{name} dequantized", "weight", elements, HALF, Extent.ONCE)
+    # One fp32 absmax for 64 weights, itself made from its 8-bit form.
+    absmax = Storage(f"{name} absmax", "weight", -(-elements // 64), FLOAT32, Extent.ONCE)
+    x = cast(tape, x, HALF)
+    storage = Storage(name, symbol, width, HALF, x.storage.extent)
+    (y,) = tape.run(name, (x,), (storage,), scratch=(whole,), backward_scratch=(whole, absmax))
+    return cast(tape, y, itemsize)
+
+
+def _adapted(tape: Tape, adapters: Adapters, x: Value, y: Value, name: str) -> Value:
+    """Y + (x·A)·B·scale, the input cast to the adapters' dtype, the sum cast back.
+
+    Source: peft 0.21, tuners/lora/layer.py, Linear.forward; Hu et al., arXiv 2106.09685, section 4.1.
+    """
+    inner, outer = (
+        _weight(f"{name} LoRA {letter}", elements, adapters.itemsize, trained=True)
+        for letter, elements in (("A", x.width * adapters.rank), ("B", adapters.rank * y.width))
+    )
+    x = cast(tape, x, adapters.itemsize)
+    low = product(tape, x, inner, label=f"{name}, x·A", symbol="r", width=adapters.rank)
+    high = product(tape, low, outer, label=f"{name}, x·A·B", symbol=y.storage.symbol, width=y.width)
+    scaled = unary(tape, high, f"{name}, x·A·B scaled")
+    return cast(tape, add(tape, y, scaled, f"{name} adapted"), y.itemsize)
+
+
+def _weight(name: str, elements: int, itemsize: int, *, trained: bool) -> Value:
+    storage = Storage(name, "weight", elements, itemsize, Extent.ONCE, counted=False)
+    return Value(storage, elements, needs_grad=trained, parameter=True)
+
+
+def _like(x: Value, label: str) -> Storage:
+    return Storage(label, x.storage.symbol, x.width, x.itemsize, x.storage.extent)
+
+
+def _promoted(one: Value, other: Value, label: str) -> Storage:
+    wide = one if one.width >= other.width else other
+    return replace(_like(wide, label), itemsize=max(one.itemsize, other.itemsize))

@@ -1,0 +1,140 @@
+"""A stack of layers as transformers runs it: its distinct layers, and what its model refers to meanwhile."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from hubmem.memory.programs.blocks import Block, Caching
+from hubmem.memory.programs.computation import Computation, Rotation
+from hubmem.memory.programs.kernels import Mask
+from hubmem.memory.programs.tape import Counts, Extent, Storage
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture, Layer
+from hubmem.models.mixers import Attention, LatentAttention
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Layers of an encoder or a decoder, and the tokens that go through them.
+
+    Attributes:
+        layers: in the order they run, or the distinct ones where order does not matter.
+        tokens: of each sequence, in this pass.
+        keys: of each sequence, those in the cache included.
+        source: tokens of each sequence in an encoder beside it.
+        causal: whether a token sees only those before it.
+    """
+
+    architecture: Architecture
+    computation: Computation
+    workload: Workload
+    layers: tuple[Layer, ...]
+    itemsize: int
+    tokens: int
+    keys: int
+    source: int = 0
+    causal: bool = True
+    caching: Caching = Caching.NONE
+
+    @property
+    def counts(self) -> Counts:
+        """How many tokens, pairs and so on a layer without a window sees."""
+        return self.counts_of(None)
+
+    def counts_of(self, block: Block | None) -> Counts:
+        """How many tokens, pairs and so on a layer sees; a window bounds the keys of a single token."""
+        b, s, keys = self.workload.batch, self.tokens, self.keys
+        if block and s == 1 and isinstance(block.mixer, Attention) and block.mixer.window:
+            keys = min(keys, block.mixer.window)
+        return {
+            Extent.ONCE: 1,
+            Extent.TOKENS: b * s,
+            Extent.ROWS: b if self.causal and not self.workload.full_logits else b * s,
+            Extent.SEQUENCES: b,
+            Extent.KEYS: b * keys,
+            Extent.POSITIONS: s,
+            Extent.PAIRS: b * s * keys,
+            Extent.SQUARE: s * keys,
+            Extent.SOURCE: b * self.source,
+            Extent.CROSS: b * s * self.source,
+        }
+
+    def blocks(self) -> Iterator[Block]:
+        """Its layers, but those whose attention is of an unknown kind."""
+        return filter(None, map(self._block, self.layers))
+
+    @property
+    def eager(self) -> bool:
+        """Whether attention scores are made by separate operators."""
+        return self.workload.attention == "eager" or not self.computation.fused_kernels
+
+    def masks(self) -> tuple[Storage, ...]:
+        """One for each kind of layer that needs one: made once, referred to until the pass ends.
+
+        Source: transformers 5.23, masking_utils.py.
+        """
+        kinds = [self._mask(window) for window in self._windows]
+        itemsize = {Mask.BOOLEAN: 1, Mask.ADDITIVE: self.itemsize}
+        return tuple(
+            Storage("mask", "1", 1, itemsize[kind], Extent.PAIRS) for kind in kinds if kind is not Mask.NONE
+        )
+
+    def referred(self) -> tuple[Storage, ...]:
+        """Embeddings, tables of positions, the last layer's probabilities: what the model refers to."""
+        computation, h, e = self.computation, self.architecture.hidden_size, self.itemsize
+        held = [Storage("embeddings", "h", h, e)] * computation.embeddings_held
+        if computation.rotation is not Rotation.NONE:
+            held += [Storage("cos and sin", "D", 2 * self._rotary_dim(), e, Extent.POSITIONS)] * len(
+                self._windows
+            )
+        if computation.learned_positions:
+            held.append(Storage("positions", "h", h, e, Extent.POSITIONS))
+        heads = max((m.heads for m in self.layers[0].mixers if isinstance(m, Attention)), default=0)
+        if computation.relative_bias:
+            held.append(Storage("bias of positions", "a", heads, e, Extent.SQUARE))
+        if computation.returns_probabilities and self.eager:
+            held.append(Storage("probabilities of the layer before", "a", heads, e, Extent.PAIRS))
+        return tuple(held)
+
+    @property
+    def _windows(self) -> tuple[int | None, ...]:
+        """The kinds of its layers by their windows: each has a mask and sines of its own."""
+        own = (mixer for layer in self.layers for mixer in layer.mixers if _is_own(mixer))
+        return tuple(dict.fromkeys(mixer.window for mixer in own)) or (None,)
+
+    def _rotary_dim(self) -> int:
+        mixer = self.architecture.attention
+        return mixer.rope_dim if isinstance(mixer, LatentAttention) else mixer.key_dim if mixer else 0
+
+    def _block(self, layer: Layer) -> Block | None:
+        own = next(
+            (mixer for mixer in layer.mixers if _is_own(mixer) or isinstance(mixer, LatentAttention)), None
+        )
+        across = next((m for m in layer.mixers if isinstance(m, Attention) and m.source == "cross"), None)
+        if not isinstance(own, Attention | LatentAttention):
+            return None
+        return Block(
+            computation=self.computation,
+            hidden=self.architecture.hidden_size,
+            mixer=own,
+            across=across,
+            part=layer.feed_forward,
+            mask=self._mask(own.window if isinstance(own, Attention) else None),
+            eager=self.eager,
+            caching=self.caching,
+        )
+
+    def _mask(self, window: int | None) -> Mask:
+        if self.tokens == 1:
+            # One token sees all that are kept; padding of earlier ones is too little to count.
+            return Mask.NONE
+        if self.eager and (self.causal or self.workload.padded):
+            return Mask.ADDITIVE
+        beyond = window is not None and self.keys >= window
+        if self.workload.padded or beyond or (self.computation.always_masked and self.causal):
+            return Mask.BOOLEAN
+        return Mask.NONE
+
+
+def _is_own(mixer: object) -> TypeGuard[Attention]:
+    return isinstance(mixer, Attention) and mixer.source == "self"

@@ -1,0 +1,351 @@
+"""The tensors of a piece of model code, in the order they come and go.
+
+A tape is written by running the code's operators on values that have a size and no data. Two rules make it a
+memory model: a tensor lives until nothing refers to it any more, and while gradients are wanted an operator
+refers to what its derivative needs until its backward has run.
+
+Sizes stay symbolic in the number of tokens, so one tape serves every batch and context.
+
+Source: torch 2.13, derivatives.yaml (what each operator keeps), torch/csrc/autograd/engine.cpp and
+input_buffer.cpp (when gradients are made, summed and freed).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+
+class Extent(Enum):
+    """What a tensor's size grows with."""
+
+    ONCE = "1"
+    TOKENS = "T"
+    ROWS = "rows"
+    SEQUENCES = "b"
+    KEYS = "b·sₖ"
+    POSITIONS = "s"
+    PAIRS = "b·s²"
+    SQUARE = "s²"
+    SOURCE = "b·sₑ"
+    CROSS = "b·s·sₑ"
+
+
+Counts = Mapping[Extent, int]
+"""How many of each extent there are: {TOKENS: b·s, PAIRS: b·s², …}."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Storage:
+    """What the allocator hands out for one tensor and all views of it.
+
+    Attributes:
+        label: what it is, for people.
+        symbol: the name of its width in formulas, such as `h` or `f`.
+        width: elements for each unit of its extent.
+        itemsize: bytes of an element.
+        counted: False where another term of the plan holds it (weights, the KV cache).
+    """
+
+    label: str
+    symbol: str
+    width: int
+    itemsize: int
+    extent: Extent = Extent.TOKENS
+    counted: bool = True
+
+    @property
+    def each(self) -> int:
+        """Bytes for each unit of its extent."""
+        return self.width * self.itemsize
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A tensor as the code sees it: a storage, or part of one.
+
+    Attributes:
+        needs_grad: whether its gradient is wanted.
+        parameter: whether its gradient stays until the optimizer's step.
+    """
+
+    storage: Storage
+    width: int
+    needs_grad: bool = False
+    parameter: bool = False
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return self.storage.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The tensors alive at one moment, and the operator that runs."""
+
+    operator: str
+    storages: tuple[Storage, ...]
+    each: Mapping[Extent, int]
+
+    def nbytes(self, counts: Counts) -> int:
+        """Bytes, with so many tokens and pairs."""
+        return sum(each * counts[extent] for extent, each in self.each.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """A finished tape.
+
+    Attributes:
+        kept: what the backward pass will need.
+        forward, backward: the moments of each pass that may be its largest.
+    """
+
+    kept: tuple[Storage, ...]
+    forward: tuple[Alive, ...]
+    backward: tuple[Alive, ...]
+
+    @cached_property
+    def kept_each(self) -> Mapping[Extent, int]:
+        """Bytes kept for each unit of each extent."""
+        return _each(self.kept)
+
+    def largest_forward(self, counts: Counts) -> Alive:
+        """The moment of the forward pass that is largest with so many tokens."""
+        return max(self.forward, key=lambda alive: alive.nbytes(counts))
+
+    def kept_nbytes(self, counts: Counts) -> int:
+        """Bytes the backward pass will need."""
+        return sum(each * counts[extent] for extent, each in self.kept_each.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    operator: str
+    reads: tuple[Value, ...]
+    writes: tuple[Value, ...] = ()
+    saves: tuple[Storage, ...] = ()
+    passes: tuple[Value, ...] = ()
+    scratch: tuple[Storage, ...] = ()
+    backward_scratch: tuple[Storage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """LoRA.
+
+    Attributes:
+        rank: r.
+        itemsize: bytes of an element of A and B.
+        targets: the last part of the names of the layers adapted; empty for all.
+    """
+
+    rank: int
+    itemsize: int
+    targets: frozenset[str]
+
+    def adapt(self, name: str) -> bool:
+        """Whether a layer has adapters."""
+        return not self.targets or name in self.targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arithmetic:
+    """The dtypes a model runs in, and what of it is trained.
+
+    Attributes:
+        itemsize: bytes of a weight's element.
+        autocast: whether matrices are multiplied in bf16 whatever the dtype of the weights is.
+        trains: whether there is a backward pass.
+        base_trains: whether the model's own weights are trained.
+        adapters: LoRA beside frozen weights.
+        quantized: whether weights are packed in 4 bits and made whole at each use.
+        batched: whether there is more than one sequence: some reshapes copy only then.
+    """
+
+    itemsize: int
+    autocast: bool = False
+    trains: bool = False
+    base_trains: bool = False
+    adapters: Adapters | None = None
+    quantized: bool = False
+    batched: bool = False
+
+
+@dataclass(slots=True)
+class Tape:
+    """Operators in the order they run, in one arithmetic."""
+
+    arithmetic: Arithmetic
+    _steps: list[_Step] = field(default_factory=list)
+
+    def run(
+        self,
+        operator: str,
+        reads: Sequence[Value],
+        writes: Sequence[Storage],
+        *,
+        saves: Iterable[Value] = (),
+        passes: Sequence[Value] = (),
+        scratch: Sequence[Storage] = (),
+        backward_scratch: Sequence[Storage] = (),
+    ) -> tuple[Value, ...]:
+        """Run an operator.
+
+        Args:
+            operator: its name, for people.
+            reads: its inputs.
+            writes: what it allocates for its outputs.
+            saves: inputs and outputs its derivative needs. An output is named by a value of its storage.
+            passes: inputs whose gradient is the output's gradient itself, not a new tensor.
+            scratch: what it allocates and frees inside.
+            backward_scratch: what its derivative allocates and frees inside.
+        """
+        needs_grad = self.arithmetic.trains and any(value.needs_grad for value in reads)
+        values = tuple(Value(storage, storage.width, needs_grad) for storage in writes)
+        self._steps.append(
+            _Step(
+                operator,
+                tuple(reads),
+                values,
+                tuple(dict.fromkeys(value.storage for value in saves)) if needs_grad else (),
+                tuple(passes),
+                tuple(scratch),
+                tuple(backward_scratch),
+            )
+        )
+        return values
+
+    def view(self, value: Value, *widths: int) -> tuple[Value, ...]:
+        """Parts of a tensor, which share its storage. Their gradients are put together in one new tensor."""
+        parts = tuple(Value(value.storage, width, value.needs_grad) for width in widths)
+        self._steps.append(_Step("split", (value,), parts))
+        return parts
+
+    @contextmanager
+    def holding(self, *values: Value) -> Iterator[list[Value]]:
+        """Variables of a function: what is in the list lives until the block ends, used or not."""
+        held = list(values)
+        yield held
+        self._steps.append(_Step("", tuple(held)))
+
+    def finish(self, result: Value) -> Trace:
+        """What is alive when, given what the code returns."""
+        kept = dict.fromkeys(storage for step in self._steps for storage in step.saves if storage.counted)
+        return Trace(
+            kept=tuple(kept),
+            forward=_largest(self._forward(result)),
+            backward=_largest(self._backward(result)) if result.needs_grad else (),
+        )
+
+    def _forward(self, result: Value) -> Iterator[Alive]:
+        last_read = {value.storage: at for at, step in enumerate(self._steps) for value in step.reads}
+        kept = {storage for step in self._steps for storage in step.saves} | {result.storage}
+        alive = dict.fromkeys(self._inputs())
+        for at, step in enumerate(self._steps):
+            alive.update(dict.fromkeys(value.storage for value in step.writes))
+            yield _alive(step.operator, (*alive, *step.scratch))
+            for storage in [s for s in alive if last_read.get(s, 0) <= at and s not in kept]:
+                del alive[storage]
+
+    def _inputs(self) -> list[Storage]:
+        written = {value.storage for step in self._steps for value in step.writes}
+        reads = (value.storage for step in self._steps for value in step.reads)
+        return [storage for storage in dict.fromkeys(reads) if storage not in written]
+
+    def _backward(self, result: Value) -> Iterator[Alive]:
+        gradients = _Gradients(result, (storage for step in self._steps for storage in step.saves))
+        for step in reversed(self._steps):
+            yield from gradients.through(step)
+
+
+class _Gradients:
+    """Gradients on their way down a tape, with the references that keep tensors alive."""
+
+    def __init__(self, result: Value, saved: Iterable[Storage]) -> None:
+        self._references: Counter[Storage] = Counter(saved)
+        self._of: dict[Value, Storage] = {}
+        self._accumulate(result, _gradient(result))
+
+    def through(self, step: _Step) -> Iterator[Alive]:
+        """Run the backward of one operator."""
+        arriving = [self._of.pop(value) for value in step.writes if value in self._of]
+        if not arriving:
+            return
+        targets = [value for value in step.reads if value.needs_grad]
+        made = [
+            arriving[0] if value in step.passes and _alike(value, step.writes[0]) else _gradient(value)
+            for value in targets
+        ]
+        self._references.update(made)
+        yield self._alive(f"{step.operator}, backward", step.backward_scratch)
+        for storage in (*arriving, *step.saves):
+            self._release(storage)
+        for value, gradient in zip(targets, made, strict=True):
+            yield from self._sum(step, value, gradient)
+
+    def _sum(self, step: _Step, value: Value, gradient: Storage) -> Iterator[Alive]:
+        """The first gradient is taken as it is; a later one is added in place unless the first is shared."""
+        first = self._of.get(value)
+        if first is None:
+            self._of[value] = gradient
+            return
+        if self._references[first] > 1:
+            total = _gradient(value)
+            self._references[total] += 1
+            yield self._alive(f"{step.operator}, sum of gradients", ())
+            self._of[value] = total
+            self._release(first)
+        self._release(gradient)
+
+    def _accumulate(self, value: Value, gradient: Storage) -> None:
+        self._references[gradient] += 1
+        self._of[value] = gradient
+
+    def _release(self, storage: Storage) -> None:
+        self._references[storage] -= 1
+        if not self._references[storage]:
+            del self._references[storage]
+
+    def _alive(self, operator: str, scratch: Iterable[Storage]) -> Alive:
+        return _alive(operator, (*self._references, *scratch))
+
+
+def _gradient(value: Value) -> Storage:
+    label = "weight gradients" if value.parameter else f"gradient of {value.storage.label}"
+    storage = value.storage
+    return Storage(label, storage.symbol, value.width, storage.itemsize, storage.extent)
+
+
+def _alike(value: Value, other: Value) -> bool:
+    return value.itemsize == other.itemsize and value.width == other.width
+
+
+def _alive(operator: str, storages: Iterable[Storage]) -> Alive:
+    counted = tuple(storage for storage in storages if storage.counted)
+    return Alive(operator, counted, _each(counted))
+
+
+def _each(storages: Iterable[Storage]) -> Mapping[Extent, int]:
+    each: Counter[Extent] = Counter()
+    for storage in storages:
+        each[storage.extent] += storage.each
+    return dict(each)
+
+
+def _largest(moments: Iterable[Alive]) -> tuple[Alive, ...]:
+    """The moments that no other is at least as large as, whatever the counts."""
+    largest: list[Alive] = []
+    for moment in moments:
+        if any(_at_least(other, moment) for other in largest):
+            continue
+        largest = [other for other in largest if not _at_least(moment, other)]
+        largest.append(moment)
+    return tuple(largest)
+
+
+def _at_least(one: Alive, other: Alive) -> bool:
+    return all(one.each.get(extent, 0) >= each for extent, each in other.each.items())
