@@ -96,31 +96,43 @@ def smallest(plan_for: Planner, workload: Workload, target: Target) -> Cell:
 def longest_context(plan_for: Planner, workload: Workload, gpu: Gpu, most: int | None) -> int | None:
     """The longest context that still fits, up to the model's own limit; None where no length does."""
     return _largest(
-        lambda context: hold(plan_for(replace(workload, context=context)), gpu).answer is not Answer.NO,
-        most or _LONGEST_CONTEXT,
+        lambda context: _room(plan_for(replace(workload, context=context)), gpu), most or _LONGEST_CONTEXT
     )
 
 
 def largest_batch(plan_for: Planner, workload: Workload, gpu: Gpu) -> int | None:
     """The most sequences at once that still fit; None where not even one does."""
-    return _largest(
-        lambda batch: hold(plan_for(replace(workload, batch=batch)), gpu).answer is not Answer.NO,
-        _LARGEST_BATCH,
-    )
+    return _largest(lambda batch: _room(plan_for(replace(workload, batch=batch)), gpu), _LARGEST_BATCH)
 
 
-def _largest(holds: Callable[[int], bool], most: int) -> int | None:
-    """The largest number up to `most` for which a condition holds that holds for all smaller ones.
+def _room(plan: Plan, gpu: Gpu) -> int:
+    """Bytes left on the fullest device; negative where they are missing."""
+    return gpu.memory_bytes - plan.per_gpu_bytes
 
-    >>> _largest(lambda n: n * n < 1000, 10**6)
+
+def _largest(room: Callable[[int], int], most: int) -> int | None:
+    """The largest number up to `most` that leaves room, where larger numbers never leave more.
+
+    Memory is nearly linear in what is asked, so a straight line between a number that fits and one that does
+    not guesses the border well; every other step halves the interval, which bounds the number of plans.
+
+    >>> _largest(lambda n: 1000 - n * n, 10**6)
     31
     """
-    if holds(most):
-        return most
-    if not holds(1):
-        return None
     low, high = 1, most
+    room_low, room_high = room(low), room(high)
+    if room_high >= 0:
+        return most
+    if room_low < 0:
+        return None
+    halve = False
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
+        on_the_line = low + (high - low) * room_low // (room_low - room_high)
+        guess = (low + high) // 2 if halve else min(max(on_the_line, low + 1), high - 1)
+        room_guess = room(guess)
+        if room_guess >= 0:
+            low, room_low = guess, room_guess
+        else:
+            high, room_high = guess, room_guess
+        halve = not halve
     return low
