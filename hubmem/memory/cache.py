@@ -141,8 +141,9 @@ def _describe(mixer: Mixer, layers: int, span: Span, widths: _Widths) -> str:
         return ""
     width = _number(widths.cache_bits / 8)
     count = f"{layers} layer" if layers == 1 else f"{layers} layers"
-    if isinstance(mixer, Attention) and (positions := _positions(mixer, kept)):
-        heads = mixer.cached_heads or mixer.kv_heads
+    if isinstance(mixer, Attention) and kept.cached:
+        heads = mixer.heads_kept(span.policy)
+        positions = kept.cached // (heads * (mixer.key_dim + mixer.value_dim))
         dims = f"2 × {heads} × {mixer.key_dim}"
         if mixer.key_dim != mixer.value_dim:
             dims = f"{heads} × ({mixer.key_dim} + {mixer.value_dim})"
@@ -150,17 +151,14 @@ def _describe(mixer: Mixer, layers: int, span: Span, widths: _Widths) -> str:
         return f"{count} × {dims} × {width} B = {format_binary(each)} a token × {positions:,}{_window(mixer)}"
     if isinstance(mixer, LatentAttention):
         dims = f"({mixer.latent_dim} + {mixer.rope_dim})"
-        each = layers * kept.cached * widths.cache_bits // 8 // span.tokens
-        return f"{count} × {dims} × {width} B = {format_binary(each)} a token × {span.tokens:,}"
+        positions = kept.cached // (mixer.latent_dim + mixer.rope_dim)
+        each = layers * (mixer.latent_dim + mixer.rope_dim) * widths.cache_bits // 8
+        return f"{count} × {dims} × {width} B = {format_binary(each)} a token × {positions:,}{_window(mixer)}"
     return f"{count} × {format_binary(widths.nbytes(kept))} of {mixer.kind}"
 
 
-def _positions(mixer: Attention, kept: Kept) -> int:
-    return kept.cached // ((mixer.cached_heads or mixer.kv_heads) * (mixer.key_dim + mixer.value_dim))
-
-
-def _window(mixer: Attention) -> str:
-    if mixer.source == "cross":
+def _window(mixer: Attention | LatentAttention) -> str:
+    if isinstance(mixer, Attention) and mixer.source == "cross":
         return " of the encoder"
     return f" in a window of {mixer.window:,}" if mixer.window else ""
 

@@ -180,6 +180,36 @@ def jetmoe(config: Config, _: int) -> tuple[Mixer, ...]:
     return (Attention(heads=heads, kv_heads=kv_heads, key_dim=dim, value_dim=dim),)
 
 
+def chatglm(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """KV heads in groups with `multi_query_attention`, else one a head."""
+    groups = "multi_query_group_num" if config.boolean("multi_query_attention") else "num_attention_heads"
+    return full(config.with_values({"num_key_value_heads": config.positive(groups)}), layer)
+
+
+def cross_layer(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """With `use_cla`, one layer in so many keeps a cache and those after it read it (Hunyuan-Large).
+
+    Source: Cross-Layer Attention, arXiv 2405.12981.
+    """
+    shares = config.boolean("use_cla") and layer % config.positive("cla_share_factor") != 0
+    return (replace(self_attention(config), shared=shares),)
+
+
+def openelm(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """Heads and KV heads of each layer in lists."""
+    heads = {
+        "num_attention_heads": config.integer_at("num_query_heads", layer),
+        "num_key_value_heads": config.integer_at("num_kv_heads", layer),
+    }
+    return full(config.with_values(heads), layer)
+
+
+def kv_heads_by_layer(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """KV heads of each layer in a list (DeciLM)."""
+    kv_heads = config.integer_at("num_key_value_heads_per_layer", layer)
+    return full(config.with_values({"num_key_value_heads": kv_heads}) if kv_heads else config, layer)
+
+
 def cpm_ant(config: Config, _: int) -> tuple[Mixer, ...]:
     """A learned prompt before every sequence."""
     heads, dim = config.positive("num_attention_heads"), config.positive("dim_head")

@@ -6,6 +6,7 @@ assumes, a key that is null is None, and a key of the wrong type is refused.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hubmem.errors import MalformedConfig
@@ -167,7 +168,11 @@ class Config:
     def with_values(self, values: Mapping[str, Any]) -> "Config":
         """The config with some keys set, by the spellings they already have."""
         spelled = {self._spelled(key): value for key, value in values.items()}
-        return Config({**self._raw, **spelled}, path=self._path, model_type=self.model_type)
+        return self._copy({**self._raw, **spelled}, self._class)
+
+    def respelled(self, spellings: Mapping[str, str]) -> "Config":
+        """The config read with other spellings of canonical keys, for types transformers has no class of."""
+        return self._copy(self._raw, replace(self._class, attribute_map=spellings)) if spellings else self
 
     def at_layer(self, layer: int) -> "Config":
         """The config as one layer sees it: with what `per_layer_config` sets for it.
@@ -179,6 +184,11 @@ class Config:
             if index.isdigit() and int(index) == layer:
                 return self.with_values(self._checked(values, dict, "per_layer_config"))
         return self
+
+    def _copy(self, raw: Mapping[str, Any], its_class: ClassDefaults) -> "Config":
+        copy = Config(raw, path=self._path, model_type=self.model_type)
+        copy._class = its_class
+        return copy
 
     def path_of(self, key: str) -> str:
         """The key's path from the top of the file, in the spelling the file uses."""

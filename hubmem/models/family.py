@@ -1,6 +1,6 @@
 """One row of the table of model families."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hubmem.models.config import Config
@@ -39,6 +39,8 @@ class Family:
         generates: whether a model keeps a cache.
         body: keys of nested configs, the first that is there being the language model's; the family is
             then that of its own type.
+        body_type: the model type of such a config that does not name one.
+        spellings: canonical keys as the files spell them, for types transformers has no class of.
         tied: whether the head is the embedding where neither the config nor its class says.
     """
 
@@ -47,6 +49,8 @@ class Family:
     encoder: Stack | None = None
     generates: Callable[[Config], bool] = always
     body: tuple[str, ...] = ()
+    body_type: str = ""
+    spellings: Mapping[str, str] = field(default_factory=dict)
     tied: bool = False
 
     @property

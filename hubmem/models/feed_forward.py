@@ -20,6 +20,7 @@ _WIDTHS = (
     "dim_ff",
     "ffn_hidden_size",
     "feed_forward_size",
+    "ff_intermediate_size",
 )
 _COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 _ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k_experts")
@@ -151,6 +152,15 @@ def ernie_vision(config: Config, layer: int) -> FeedForward:
     return gated(config.with_values(text), layer)
 
 
+def openelm(config: Config, layer: int) -> FeedForward:
+    """A multiple of the hidden size for each layer, rounded to the nearest of its divisor's multiples."""
+    factors = config.items("ffn_multipliers") or ()
+    divisor = config.optional_positive("ffn_dim_divisor") or 256
+    wanted = float(factors[layer]) * hidden_size(config) if layer < len(factors) else 0.0
+    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
+    return Dense(width=rounded + divisor if rounded < 0.9 * wanted else rounded, gated=True)
+
+
 def dbrx(config: Config, _: int) -> FeedForward:
     """Experts described in `ffn_config`."""
     nested = config.child("ffn_config") or config
@@ -194,14 +204,27 @@ def experts(config: Config, layer: int) -> Experts:
 
 
 def is_sparse(config: Config, layer: int) -> bool:
-    """Whether a layer has experts, by the keys in use for it."""
+    """Whether a layer has experts, by the keys in use for it: lists first, then intervals."""
     if not config.optional_integer(*_COUNTS) or not config.boolean("is_moe", default=True):
         return False
+    listed = _listed_sparse(config, layer)
+    return _interval_sparse(config, layer) if listed is None else listed
+
+
+def _listed_sparse(config: Config, layer: int) -> bool | None:
     kinds = config.items("mlp_layer_types")
     if kinds is not None:
         return layer < len(kinds) and kinds[layer] != "dense"
-    if layer in (config.items("mlp_only_layers") or ()):
-        return False
+    numbers = config.text("moe_layers_enum")
+    if numbers is not None:
+        return str(layer) in numbers.split(",")
+    flags = config.sequence("moe_layer_freq")
+    if flags is not None:
+        return layer < len(flags) and bool(flags[layer])
+    return False if layer in (config.items("mlp_only_layers") or ()) else None
+
+
+def _interval_sparse(config: Config, layer: int) -> bool:
     if layer < (config.optional_integer(*_FIRST_DENSE) or 0):
         return False
     period = config.optional_positive("expert_layer_period")

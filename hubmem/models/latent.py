@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hubmem.models.attention import MixerReader
+from hubmem.models.attention import MixerReader, full
 from hubmem.models.config import Config
 from hubmem.models.dimensions import hidden_size
 from hubmem.models.indexing import index_dim, indexes
@@ -12,6 +12,13 @@ from hubmem.models.mixers import Attention, CompressedAttention, Indexer, Latent
 def latent(config: Config, _: int) -> tuple[Mixer, ...]:
     """Latent attention over the whole sequence."""
     return (latent_attention(config),)
+
+
+def latent_or_full(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """DeepSeek-V2's small language models in DeepSeek-VL2 and -OCR have no latent: its rank is null."""
+    if config.boolean("use_mla", default=True) and config.optional_integer("kv_lora_rank") is not None:
+        return latent(config, layer)
+    return full(config.with_values({"head_dim": None, "v_head_dim": None}), layer)
 
 
 def latent_twice(config: Config, _: int) -> tuple[Mixer, ...]:

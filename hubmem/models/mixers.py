@@ -101,7 +101,7 @@ class Attention:
         window_kind: whether the window slides or lies in fixed chunks (Llama 4).
         source: whether it looks at its own sequence or across at an encoder's.
         shared: whether it reads the cache of an earlier layer and keeps none.
-        cached_heads: KV heads as they are cached, where that differs (Falcon broadcasts before caching).
+        cached_heads: KV heads as transformers caches them, where that differs (Falcon's are broadcast first).
         prompt: positions of a learned prompt before the sequence (CPM-Ant).
     """
 
@@ -134,8 +134,11 @@ class Attention:
             return Kept()
         own = visible(span, self.window) + self.prompt
         positions = span.encoder_tokens if self.source == "cross" else own
-        heads = self.cached_heads or self.kv_heads
-        return Kept(cached=positions * heads * (self.key_dim + self.value_dim))
+        return Kept(cached=positions * self.heads_kept(span.policy) * (self.key_dim + self.value_dim))
+
+    def heads_kept(self, policy: CachePolicy) -> int:
+        """KV heads whose keys and values are kept: transformers may keep more than there are."""
+        return self.cached_heads or self.kv_heads if policy is CachePolicy.TRANSFORMERS else self.kv_heads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,18 @@ from hubmem.models.families.composites import COMPOSITES
 from hubmem.models.families.decoders import DECODERS
 from hubmem.models.families.encoders import ENCODERS
 from hubmem.models.families.hybrids import HYBRIDS
+from hubmem.models.families.remote_code import REMOTE_CODE
 from hubmem.models.families.sequence_to_sequence import SEQUENCE_TO_SEQUENCE
 from hubmem.models.family import Family
 
-FAMILIES: tuple[Family, ...] = (*DECODERS, *HYBRIDS, *SEQUENCE_TO_SEQUENCE, *ENCODERS, *COMPOSITES)
+FAMILIES: tuple[Family, ...] = (
+    *DECODERS,
+    *HYBRIDS,
+    *SEQUENCE_TO_SEQUENCE,
+    *ENCODERS,
+    *COMPOSITES,
+    *REMOTE_CODE,
+)
 
 _BY_TYPE: Mapping[str, Family] = {name: family for family in FAMILIES for name in family.names}
 
@@ -31,6 +39,7 @@ _CONTEXTS = (
     "max_seq_len",
     "model_max_length",
     "seq_length",
+    "max_context_length",
 )
 
 
@@ -45,6 +54,7 @@ def read_architecture(config: Config) -> Architecture | None:
         return None
     if family.body:
         return _composite(config, family)
+    config = config.respelled(family.spellings)
     return Architecture(
         model_type=config.model_type,
         class_name=_class_name(config),
@@ -61,7 +71,7 @@ def read_architecture(config: Config) -> Architecture | None:
 
 def _composite(config: Config, family: Family) -> Architecture | None:
     """The architecture of the language model inside, with what the outer config says about the whole."""
-    inner = read_architecture(_body(config, family.body))
+    inner = read_architecture(_body(config, family))
     if inner is None:
         return None
     tied = config.boolean("tie_word_embeddings") if "tie_word_embeddings" in config else inner.tied_embeddings
@@ -83,10 +93,12 @@ def _encoder(config: Config) -> tuple[Layer, ...]:
     return architecture.layers if architecture else ()
 
 
-def _body(config: Config, keys: tuple[str, ...]) -> Config:
+def _body(config: Config, family: Family) -> Config:
     """The first nested config that is there; older files have its keys at their top (Qwen2-VL)."""
-    nested = next((child for child in map(config.child, keys) if child is not None), config)
-    return nested if nested is not config and nested.model_type else nested.read_as(config.sub_type(keys[0]))
+    nested = next((child for child in map(config.child, family.body) if child is not None), config)
+    if nested is not config and nested.model_type:
+        return nested
+    return nested.read_as(config.sub_type(family.body[0]) or family.body_type)
 
 
 def _class_name(config: Config) -> str | None:

@@ -73,8 +73,8 @@ DECODERS: tuple[Family, ...] = (
     Family(
         "apertus arcee biogpt bloom codegen cosmos3_edge_text ctrl gpt_neo gpt_neox"
         " gpt_neox_japanese gptj gradium_phonon_tts jais2 kosmos_2_5_text_model"
-        " kosmos_2_text_model mpt nanochat nemotron opt persimmon phi pocket_tts"
-        " semantic starcoder2 xglm",
+        " kosmos_2_text_model mpt nanochat nemotron opt persimmon phi pocket_tts semantic"
+        " starcoder2 xglm",
         _PLAIN,
     ),
     # transformers keeps no cache for them: each step runs over the whole sequence.

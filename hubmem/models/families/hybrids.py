@@ -35,6 +35,8 @@ _MAMBA = recurrence.mamba1(stated_or_expanded)
 _MAMBA2 = recurrence.mamba2(expanded)
 _DSA = {INDEXED: latent.with_indexer}
 _RATIOS = {0: SLIDING, 4: COMPRESSED_SPARSE, 128: HEAVILY_COMPRESSED}
+# The first Nemotron-H files call it `attention_head_dim`.
+_NEMOTRON_FULL = attention.with_sizes(attention.full, {"head_dim": ("head_dim", "attention_head_dim")})
 _NEMOTRON_DEFAULT = (LINEAR, MOE, FULL, MLP)
 _NEMOTRON = {"M": LINEAR, "*": FULL, "-": MLP, "E": MOE}
 
@@ -101,7 +103,7 @@ HYBRIDS: tuple[Family, ...] = (
                 spelled("hybrid_override_pattern", _NEMOTRON),
                 cycle(*_NEMOTRON_DEFAULT),
             ),
-            mixers={LINEAR: recurrence.mamba2(heads_by_dim)},
+            mixers={LINEAR: recurrence.mamba2(heads_by_dim), FULL: _NEMOTRON_FULL},
             feed_forward=feed_forward.none,
             feed_forwards={MLP: feed_forward.plain, MOE: feed_forward.plain_experts},
         ),
@@ -233,8 +235,9 @@ HYBRIDS: tuple[Family, ...] = (
         ),
     ),
     # Latent attention.
+    Family("deepseek_v2", Stack(pattern=all_of(FULL), mixers={FULL: latent.latent_or_full})),
     Family(
-        "axk1 deepseek_v2 deepseek_v3 glm4_moe_lite minicpm3 mistral4 youtu",
+        "axk1 deepseek_v3 glm4_moe_lite minicpm3 mistral4 youtu",
         Stack(pattern=all_of(FULL), mixers={FULL: latent.latent}),
     ),
     Family(

@@ -31,8 +31,7 @@ _T5_DECODER = Stack(
 SEQUENCE_TO_SEQUENCE: tuple[Family, ...] = (
     Family(
         "bart bigbird_pegasus blenderbot blenderbot-small fsmt led m2m_100 marian mbart mvp"
-        " pegasus pegasus_x plbart seamless_m4t seamless_m4t_v2"
-        " speech_to_text speecht5 whisper",
+        " pegasus pegasus_x plbart seamless_m4t seamless_m4t_v2 speech_to_text speecht5 whisper",
         _BART_DECODER,
         encoder=_BART_ENCODER,
     ),
