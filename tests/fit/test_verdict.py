@@ -29,7 +29,8 @@ def plan_for(workload: Workload) -> Plan:
     if workload.tp == 3:
         raise UsageError("64 heads do not divide by 3.")
     weights = int(WEIGHTS * SHARES[workload.weight_dtype]) // workload.tp
-    cache = PER_TOKEN * workload.context * workload.batch // workload.tp
+    width = 2 if workload.kv_dtype else 1
+    cache = PER_TOKEN * workload.context * workload.batch // workload.tp // width
     return Plan(
         moments=(
             Moment(
@@ -144,10 +145,12 @@ class TestAdvice:
         assert all(each.answer is not Answer.NO and each.free >= 0 for each in advice)
         return [each.change for each in advice]
 
-    def test_precision_comes_before_length_and_money(self):
-        changes = self.changes(30, replace(ONE_THOUSAND, context=20_480))
+    def test_what_costs_no_quality_comes_first_and_money_last(self):
+        changes = self.changes(30, replace(ONE_THOUSAND, context=15_360))
 
         assert changes == [
+            "an FP8 cache",
+            "FP8 weights",
             "4-bit weights (nf4)",
             "a context of 9k",
             "2× 30 GiB (TP2)",
@@ -158,6 +161,12 @@ class TestAdvice:
 
     def test_a_chosen_precision_is_not_second_guessed(self):
         assert self.changes(9, replace(ONE_THOUSAND, weight_dtype="fp8")) == ["2× 9 GiB (TP2)"]
+
+    def test_training_is_made_cheaper_before_it_is_given_up(self):
+        """The stand-in plan costs training nothing less, so only devices help; no change of inference is named."""
+        changes = self.changes(9, replace(ONE_THOUSAND, train="full"))
+
+        assert changes == ["4× 9 GiB (TP4)"]
 
     def test_the_next_bigger_of_the_same_make_is_named(self):
         changes = self.changes(0, replace(ONE_THOUSAND, context=40_960), gpu=find("A100-40GB"))
