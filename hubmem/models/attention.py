@@ -180,6 +180,20 @@ def jetmoe(config: Config, _: int) -> tuple[Mixer, ...]:
     return (Attention(heads=heads, kv_heads=kv_heads, key_dim=dim, value_dim=dim),)
 
 
+def fewer_heads(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """Some of the heads are convolutions (ConvBERT)."""
+    heads = config.positive("num_attention_heads")
+    attending = max(heads // config.positive("head_ratio"), 1)
+    values = {"head_dim": head_dim(config, heads), "num_attention_heads": attending}
+    return full(config.with_values(values), layer)
+
+
+def in_bottleneck(config: Config, layer: int) -> tuple[Mixer, ...]:
+    """Attention within a narrower bottleneck (MobileBERT)."""
+    inner = config.positive("intra_bottleneck_size" if config.boolean("use_bottleneck") else "hidden_size")
+    return full(config.with_values({"head_dim": inner // config.positive("num_attention_heads")}), layer)
+
+
 def chatglm(config: Config, layer: int) -> tuple[Mixer, ...]:
     """KV heads in groups with `multi_query_attention`, else one a head."""
     groups = "multi_query_group_num" if config.boolean("multi_query_attention") else "num_attention_heads"

@@ -22,11 +22,21 @@ ENCODERS: tuple[Family, ...] = (
     ),
     Family("gpt2 gpt-sw3 git", _BERT),
     Family(
-        "albert clip_text_model convbert deberta deberta-v2 distilbert dpr esm flava_text_model"
-        " ibert jina_embeddings_v3 layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm"
-        " mobilebert mpnet mra nystromformer siglip2_text_model siglip_text_model splinter"
-        " squeezebert tapas tipsv2_text_model visual_bert yoso",
+        "albert clip_text_model deberta deberta-v2 distilbert dpr esm flava_text_model ibert"
+        " jina_embeddings_v3 layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm mpnet"
+        " mra nystromformer siglip2_text_model siglip_text_model splinter squeezebert tapas"
+        " tipsv2_text_model visual_bert yoso",
         _BERT,
+        generates=never,
+    ),
+    Family(
+        "convbert",
+        Stack(mixers={FULL: attention.fewer_heads}, feed_forward=feed_forward.plain),
+        generates=never,
+    ),
+    Family(
+        "mobilebert",
+        Stack(mixers={FULL: attention.in_bottleneck}, feed_forward=feed_forward.plain),
         generates=never,
     ),
     Family("eurobert nomic_bert gte esmc", generates=never),
