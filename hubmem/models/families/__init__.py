@@ -74,7 +74,7 @@ def _composite(config: Config, family: Family) -> Architecture | None:
     inner = read_architecture(_body(config, family))
     if inner is None:
         return None
-    tied = config.boolean("tie_word_embeddings") if "tie_word_embeddings" in config else inner.tied_embeddings
+    tied = config.boolean("tie_word_embeddings", default=inner.tied_embeddings)
     return replace(
         inner,
         model_type=config.model_type,
