@@ -7,13 +7,14 @@ model has, packed weights unpacked and tied copies once) and buffers (saved stat
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from hubmem import dtypes, templates
 from hubmem.errors import MalformedWeights
+from hubmem.weights import ggml
 from hubmem.weights.roles import Role, role_of
 from hubmem.weights.safetensors import Tensor
 
@@ -175,17 +176,26 @@ def _likeness(group: TensorGroup) -> tuple[object, ...]:
     )
 
 
-def fold_file(tensors: Iterable[Tensor], file: str) -> tuple[TensorGroup, ...]:
-    """The tensors of one file as groups."""
-    rows = templates.fold((tensor.name, (tensor.dtype, tensor.shape)) for tensor in tensors)
-    return tuple(_group(template, dtype, shape, file) for template, (dtype, shape) in rows)
+def fold_file(
+    tensors: Iterable[Tensor], file: str, copies: Collection[str] = frozenset()
+) -> tuple[TensorGroup, ...]:
+    """The tensors of one file as groups.
+
+    Args:
+        tensors: in any order.
+        file: its path in the repo.
+        copies: names of tensors whose bytes are another's.
+    """
+    rows = templates.fold(
+        (tensor.name, (tensor.dtype, tensor.shape, tensor.name in copies)) for tensor in tensors
+    )
+    return tuple(_group(template, *key, file) for template, key in rows)
 
 
 def dump_groups(groups: Iterable[TensorGroup]) -> bytes:
-    """Groups as they are kept in the header cache: `[[template, dtype, shape], …]` in JSON."""
-    return json.dumps(
-        [[group.template, group.dtype, group.shape] for group in groups], separators=(",", ":")
-    ).encode()
+    """Groups as the header cache keeps them: `[[template, dtype, shape], …]` in JSON; copies end in true."""
+    rows = [[group.template, group.dtype, group.shape, *([True] if group.copy else [])] for group in groups]
+    return json.dumps(rows, separators=(",", ":")).encode()
 
 
 def load_groups(stored: bytes, file: str) -> tuple[TensorGroup, ...]:
@@ -196,7 +206,8 @@ def load_groups(stored: bytes, file: str) -> tuple[TensorGroup, ...]:
     """
     try:
         return tuple(
-            _group(template, dtype, tuple(shape), file) for template, dtype, shape in json.loads(stored)
+            _group(template, dtype, tuple(shape), bool(copy), file)
+            for template, dtype, shape, *copy in json.loads(stored)
         )
     except (ValueError, KeyError, TypeError) as error:
         raise MalformedWeights(
@@ -204,7 +215,7 @@ def load_groups(stored: bytes, file: str) -> tuple[TensorGroup, ...]:
         ) from error
 
 
-def _group(template: str, dtype: str, shape: tuple[int, ...], file: str) -> TensorGroup:
+def _group(template: str, dtype: str, shape: tuple[int, ...], copy: bool, file: str) -> TensorGroup:
     role = role_of(template, shape)
     return TensorGroup(
         template=template,
@@ -213,9 +224,16 @@ def _group(template: str, dtype: str, shape: tuple[int, ...], file: str) -> Tens
         count=templates.count(template),
         file=file,
         role=role,
-        unpacked=None if role is Role.BUFFER else shape,
-        nbytes_each=dtypes.of(dtype).nbytes(math.prod(shape)),
+        unpacked=None if role is Role.BUFFER or copy else shape,
+        nbytes_each=_nbytes(dtype, math.prod(shape)),
+        copy=copy,
     )
+
+
+def _nbytes(dtype: str, elements: int) -> int:
+    """Bytes of that many elements; what safetensors and ggml both have is equally wide in both."""
+    known = dtypes.BY_NAME.get(dtype)
+    return known.nbytes(elements) if known else ggml.of(dtype).nbytes(elements)
 
 
 def _sums(

@@ -14,7 +14,7 @@ from hubmem.weights.quantization import Quantization
 from hubmem.weights.roles import Role
 
 # The layers of a decoder without an encoder: layers beyond the config's number are extra heads for drafting.
-_DECODER_LAYERS = re.compile(r"((model|language_model|transformer|backbone)\.)*layers\.")
+_DECODER_LAYERS = re.compile(r"((model|language_model|transformer|backbone)\.)*(layers|blk)\.")
 # Embeddings that encoder-decoder models share between their halves, by the names of their copies.
 _SHARED = "shared.weight"
 _COPIES_OF_SHARED = re.compile(r"(.*\.)?(encoder|decoder)\.embed_tokens\.weight")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hubmem.weights import safetensors
+from hubmem.weights import gguf, safetensors, torch_pickle
 from hubmem.weights.census import Basis, TensorGroup, fold_file
+from hubmem.weights.gguf_config import config_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Format:
     Attributes:
         basis: how its counts are known.
         first_read: bytes to ask of a file at first, where nothing tells how many it needs.
+        entry_bytes: of a tensor in the header beside its name, where an index tells how many there are.
         needed: from the bytes read so far, how many are needed in all.
         read: from a file's beginning, its path and its length, what it holds.
         has_config: whether files of the format describe the model too.
@@ -41,10 +43,24 @@ class Format:
     needed: Callable[[bytes], int]
     read: Callable[[bytes, str, int], Contents]
     has_config: bool = False
+    entry_bytes: int | None = None
 
 
 def _read_safetensors(head: bytes, path: str, file_nbytes: int) -> Contents:
     return Contents(groups=fold_file(safetensors.parse_file(head, path=path, file_nbytes=file_nbytes), path))
+
+
+def _read_gguf(head: bytes, path: str, file_nbytes: int) -> Contents:
+    header = gguf.parse_file(head, path=path, file_nbytes=file_nbytes)
+    has_output = any(tensor.name == "output.weight" for tensor in header.tensors)
+    return Contents(
+        groups=fold_file(header.tensors, path), config=config_of(header.metadata, has_output=has_output)
+    )
+
+
+def _read_torch(head: bytes, path: str, file_nbytes: int) -> Contents:  # noqa: ARG001 - the length is not told
+    stored = torch_pickle.parse_file(head, path=path)
+    return Contents(groups=fold_file(stored.tensors, path, stored.copies))
 
 
 FORMATS = {
@@ -54,5 +70,21 @@ FORMATS = {
         first_read=64 * 1024,
         needed=safetensors.bytes_needed,
         read=_read_safetensors,
+        entry_bytes=safetensors.ENTRY_BYTES,
+    ),
+    "gguf": Format(
+        basis="gguf",
+        # Enough to reach the vocabulary, which tells how much is still to come.
+        first_read=64 * 1024,
+        needed=gguf.bytes_needed,
+        read=_read_gguf,
+        has_config=True,
+    ),
+    "torch": Format(
+        basis="pickle",
+        # The pickle of a state dict of some 400 tensors.
+        first_read=64 * 1024,
+        needed=torch_pickle.bytes_needed,
+        read=_read_torch,
     ),
 }

@@ -280,6 +280,9 @@ _SCALES_ONLY = "F8_E8M0"
 
 def apply(census: Census, quantization: Quantization | None) -> Census:
     """The census with packed weights unpacked, and scales and zero points counted as no parameters."""
+    if census.format == "gguf":
+        # A config.json beside GGUF files is the one of the model they were made from.
+        return census
     method = METHODS.get(quantization.method) if quantization else None
     if quantization is None or method is None:
         notes = quantization.notes if quantization else ()

@@ -21,8 +21,6 @@ _Read = dict[str, Contents]
 
 # The kinds of facts kept by content: the folded tensors and config of a weight file, the facts of an index.
 _TENSORS, _CONFIG, _INDEX = "tensors", "config", "index"
-# `:{"dtype":"BF16","shape":[16384,53248],"data_offsets":[17179869184,18924699648]},` and the name's quotes.
-_ENTRY_BYTES = 90
 _METADATA_BYTES = 128
 
 
@@ -215,7 +213,7 @@ def _one_call(source: Source, listing: Listing, index: str) -> tuple[_Read, Inde
 def _longest_header(header: Mapping[str, object]) -> int:
     """Bytes a header of these tensors takes at most, however its writer spaces it."""
     return _METADATA_BYTES + 2 * (
-        len(str(header.get("__metadata__"))) + sum(map(len, header)) + _ENTRY_BYTES * len(header)
+        len(str(header.get("__metadata__"))) + sum(map(len, header)) + safetensors.ENTRY_BYTES * len(header)
     )
 
 
@@ -237,9 +235,9 @@ def _files(
 
 def _first_read(path: str, form: Format, index: Index | None) -> int:
     """How long a shard's header should be, from the names the index puts in it; rather more than less."""
-    if index is None or path not in index.name_characters:
+    if index is None or path not in index.name_characters or form.entry_bytes is None:
         return form.first_read
-    return _METADATA_BYTES + index.name_characters[path] + _ENTRY_BYTES * index.tensors[path]
+    return _METADATA_BYTES + index.name_characters[path] + form.entry_bytes * index.tensors[path]
 
 
 def _content_id(listing: Listing, path: str) -> str | None:

@@ -49,9 +49,20 @@ _BUFFERS: tuple[tuple[str, Callable[[_Shape], bool]], ...] = (
     (r"(attn|attention)\.(bias|masked_bias)$", _is_mask),
     (r"(rotary_emb|rotary_pos_emb|rope)\.(inv_freq|(cos|sin)_cached)$|\.inv_freq$", _any_shape),
     (r"(position_ids|token_type_ids|num_batches_tracked|running_mean|running_var)$", _any_shape),
-    (r"(e_score_correction_bias|final_logits_bias|moe_statics\..*|tid2eid)$", _any_shape),
+    # What balances the load of experts; three model types make it a parameter, under names of their own.
+    (r"(?<!moe_statics\.)(?<!experts\.)e_score_correction_bias$", _any_shape),
+    (r"((?<!mlp\.)expert_bias|router_bias|balancing_biases|(mlp|ffn)\.gate\.bias)$", _any_shape),
+    # Constants kept beside the weights: decays of lightning attention, xIELU's bounds, Gemma's layer scalars,
+    # sinusoids and statistics of inputs, the state of codebooks while they are learnt.
+    (r"(slope_rate|(query|key|diagonal)_decay|act_fn\.(beta|eps)|layer_scalar)$", _any_shape),
+    (r"(final_logits_bias|tid2eid|pos_idx_to_embed|global_mean|global_invstd)$", _any_shape),
+    (r"codebook\.(initialized|cluster_usage|embed_sum)$", _any_shape),
+    # I-BERT's integer copies of its weights and the ranges it has seen.
+    (r"\.(weight_integer|bias_integer|\w*scaling_factor|x_min|x_max|shift)$", _any_shape),
     # Google's T5 checkpoints hold a bias for cross-attention, which has none in the model.
     (r"EncDecAttention\.relative_attention_bias\.weight$", _any_shape),
+    # llama.cpp's rotary factors and router biases.
+    (r"(^|\.)rope_(freqs|factors_\w+)\.weight$|\.exp_probs_b(\.bias)?$", _any_shape),
 )
 
 _ROLES: tuple[tuple[Role, str], ...] = (
@@ -74,10 +85,10 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     # `mlp.gate.weight` routes; `mlp.gate_proj.weight` is half of a gated MLP.
     (
         Role.ROUTER,
-        r"router(\.|$|_)|((mlp|moe|block_sparse_moe|feed_forward|ffn)\.gate|shared_expert_gate)(\.|$)",
+        r"router(\.|$|_)|ffn_gate_inp|((mlp|moe|block_sparse_moe|feed_forward|ffn)\.gate|shared_expert_gate)(\.|$)",
     ),
-    (Role.SHARED_EXPERTS, r"shared_expert|shared_mlp"),
-    (Role.EXPERTS, r"expert"),
+    (Role.SHARED_EXPERTS, r"shared_expert|shared_mlp|_shexp\."),
+    (Role.EXPERTS, r"expert|_exps\."),
     (
         Role.RECURRENT,
         r"(?i:mamba|ssm|mixer|linear_attn|recurrent|short_?conv|rwkv|delta|\.conv\.(conv|in_proj|out_proj))",
@@ -88,7 +99,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     ),
     (
         Role.EMBEDDING,
-        r"(embed|wte|wpe|shared|(word|position|token_type|tok)_embeddings|embeddings)(\w*)(\.|$)",
+        r"(embed|token_embd|position_embd|token_types|wte|wpe|shared|(word|position|token_type|tok)_embeddings|embeddings)(\w*)(\.|$)",
     ),
     (
         Role.MLP,

@@ -16,6 +16,8 @@ from hubmem.errors import MalformedWeights
 
 # The same bound as the safetensors crate: MAX_HEADER_SIZE.
 LARGEST_HEADER = 100_000_000
+# `:{"dtype":"BF16","shape":[16384,53248],"data_offsets":[17179869184,18924699648]},` and the name's quotes.
+ENTRY_BYTES = 90
 _LENGTH_BYTES = 8
 # Dimensions and sizes are 64-bit in the format's library; Python would carry on past its overflows.
 _LARGEST_SIZE = 2**64

@@ -72,7 +72,7 @@ class MemorySource:
         wanted = request.first
         while len(head) < min(wanted, size):
             self.asked.append(request.path)
-            head = held[:wanted]
+            head = held[: min(wanted, size)]
             assert len(head) == min(wanted, size), "more was asked for than the format's header"
             wanted = request.needed(head)
         self.bytes_read += len(head)

@@ -10,9 +10,11 @@ from hubmem.weights.layout import Selection, choose
 from hubmem.weights.reading import read_census, read_weights
 
 from tests.weights.memory_source import MemorySource, MemoryStore, header, safetensors_file
+from tests.weights.records import ROOT
 
 INDEX = "model.safetensors.index.json"
 ONE, TWO = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+ONE_BIN, TWO_BIN = "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"
 FIRST = [
     ("model.embed_tokens.weight", "BF16", (100, 8)),
     ("model.layers.0.mlp.up_proj.weight", "BF16", (16, 8)),
@@ -154,3 +156,47 @@ def test_a_plain_repo_has_no_parts_and_costs_no_more() -> None:
     weights = read_weights(source)
     assert (weights.parts, weights.layout.folder, weights.census.parameters) == ((), "", 800)
     assert source.asked == ["model.safetensors"]
+
+
+def gguf_files() -> dict[str, tuple[bytes, int]]:
+    folder = ROOT / "fixtures" / "formats" / "gguf"
+    truth = json.loads((folder.parent / "gguf.json").read_text(encoding="utf-8"))
+    names = ("split-00001-of-00002.gguf", "split-00002-of-00002.gguf")
+    # The files end with their headers; what is read beyond them is filled up.
+    return {
+        name: ((folder / name).read_bytes() + b"\0" * 10**5, truth[name]["file_nbytes"]) for name in names
+    }
+
+
+def test_a_split_gguf_file_is_one_model_with_the_config_in_its_first_part() -> None:
+    store = MemoryStore()
+    first = read(MemorySource(gguf_files(), store=store))
+    assert (first.format, first.basis, first.files, first.tensors) == ("gguf", "gguf", 2, 6)
+    assert first.config is not None
+    assert (first.config["model_type"], first.config["num_key_value_heads"]) == ("llama", 2)
+    assert first.by_dtype() == {"Q8_0": 6 * 8 * 256}
+    assert first.stored_bytes == 6 * 2176
+
+    again = MemorySource(gguf_files(), store=store)
+    assert read(again) == first
+    assert again.asked == []
+
+
+def test_a_sharded_repo_of_pickled_files_costs_one_read_a_file() -> None:
+    folder = ROOT / "fixtures" / "formats" / "torch"
+    names = {"model.embed_tokens.weight": ONE_BIN, "first": TWO_BIN}
+    source = MemorySource(
+        {
+            "pytorch_model.bin.index.json": json.dumps({"weight_map": names}).encode(),
+            ONE_BIN: (folder / "plain.bin").read_bytes(),
+            TWO_BIN: (folder / "views.bin").read_bytes(),
+        },
+        store=MemoryStore(),
+    )
+    census = read(source)
+    assert source.asked == ["pytorch_model.bin.index.json", ONE_BIN, TWO_BIN]
+    assert (census.format, census.basis, census.files) == ("torch", "pickle", 2)
+    # Tied weights, and views into storages that others cover, are counted and loaded once.
+    assert census.parameters == (40 + 3 * 32) + 24
+    assert census.buffers == 2
+    assert census.loaded_bytes == 40 * 4 + 3 * 32 * 2 + 2 * 4 + 24 * 4
