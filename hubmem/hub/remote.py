@@ -4,6 +4,7 @@ Cold, a sharded repo on its default branch costs two waves of requests: the list
 of config.json, then the one-call header endpoint beside config.json itself. Warm, it costs the listing.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
-from hubmem.errors import GatedRepo, HubmemError, MalformedWeights, NotCached, UnreadableRepo, UsageError
+from hubmem.errors import (
+    GatedRepo,
+    HubUnreachable,
+    MalformedWeights,
+    NotCached,
+    UnreadableRepo,
+    UsageError,
+)
 from hubmem.hub.cache import Cache
 from hubmem.hub.source import Cost, FileEntry, Gate, HeadRequest, Listing, Observer, Origin
 from hubmem.hub.transport import Answer, EntryAbsent, Transport, repo_path, revision_part
@@ -31,7 +39,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _EagerText:
     commit: str
-    content: str | None
+    body: bytes | None
 
 
 class RemoteSource:
@@ -88,8 +96,11 @@ class RemoteSource:
             return None
         if entry.content_id and (stored := self.contents.get(entry.content_id, "text")) is not None:
             return stored.decode()
-        content = self._fresh_text(path)
-        if content is not None and entry.content_id:
+        body = self._fresh_body(path, entry)
+        if body is None:
+            return None
+        content = _decode(body, path)
+        if entry.content_id:
             self.contents.put(entry.content_id, "text", content.encode())
         return content
 
@@ -137,24 +148,25 @@ class RemoteSource:
         try:
             answer = self._transport.get(path, most=_LARGEST_TEXT)
         except EntryAbsent:
-            return _EagerText(commit="", content=None)
-        return _EagerText(
-            commit=answer.headers.get("x-repo-commit", ""), content=_decode(answer.body, _EAGER_TEXT)
-        )
+            return _EagerText(commit="", body=None)
+        return _EagerText(commit=answer.headers.get("x-repo-commit", ""), body=answer.body)
 
-    def _fresh_text(self, path: str) -> str | None:
+    def _fresh_body(self, path: str, entry: FileEntry) -> bytes | None:
+        """A small file from the network; once believed it is kept for ever, so its hash must be the one."""
         listing = self.listing()
         if path == _EAGER_TEXT and self._eager is not None:
             eager = self._eager.result()
-            if eager.commit == listing.commit:
-                return eager.content
+            if eager.commit == listing.commit and (eager.body is None or is_content(eager.body, entry)):
+                return eager.body
         try:
             answer = self._transport.get(
                 self._resolve_path(path, listing.repo, listing.commit or ""), most=_LARGEST_TEXT
             )
         except EntryAbsent:
             return None
-        return _decode(answer.body, path)
+        if not is_content(answer.body, entry):
+            raise HubUnreachable(f"{path} arrived damaged.", hint="Try again.")
+        return answer.body
 
     def _head(self, request: HeadRequest) -> bytes:
         """Read further until the format has enough; every read begins where the last one ended."""
@@ -271,6 +283,15 @@ def parse_model_info(info: Mapping[str, Any], revision: str | None) -> Listing:
         files=files,
         published_counts={k: v for k, v in (published or {}).items() if isinstance(v, int)},
     )
+
+
+def is_content(body: bytes, entry: FileEntry) -> bool:
+    """Whether bytes are those of a listed file, by the hash git or its large file storage names it by."""
+    kind, _, digest = (entry.content_id or "").partition(":")
+    if kind == "git":
+        # Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
+        return hashlib.sha1(b"blob %d\0%b" % (len(body), body), usedforsecurity=False).hexdigest() == digest
+    return kind != "sha256" or hashlib.sha256(body).hexdigest() == digest
 
 
 def _file_entry(sibling: Mapping[str, Any]) -> tuple[str, FileEntry]:
