@@ -292,10 +292,13 @@ class Recurrent:
     Attributes:
         name: its kind, such as `mamba2`.
         state: what it keeps.
+        kernel: past inputs of a convolution in it, the current one included, where transformers keeps that
+            one too; engines do not. 0 for none.
     """
 
     name: str
     state: Kept
+    kernel: int = 0
 
     @property
     def kind(self) -> str:

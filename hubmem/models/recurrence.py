@@ -118,12 +118,11 @@ def mamba1(inner: Width) -> MixerReader:
     """Mamba."""
 
     def read(config: Config, _: int) -> tuple[Mixer, ...]:
+        kernel = config.positive("mamba_d_conv", "conv_kernel")
         state = mamba1_state(
-            inner=inner(config),
-            state=config.positive("mamba_d_state", "state_size"),
-            kernel=config.positive("mamba_d_conv", "conv_kernel"),
+            inner=inner(config), state=config.positive("mamba_d_state", "state_size"), kernel=kernel
         )
-        return (Recurrent(name="mamba", state=state),)
+        return (Recurrent(name="mamba", state=state, kernel=kernel),)
 
     return read
 
@@ -132,13 +131,14 @@ def mamba2(inner: Width) -> MixerReader:
     """Mamba-2."""
 
     def read(config: Config, _: int) -> tuple[Mixer, ...]:
+        kernel = config.positive("mamba_d_conv", "conv_kernel")
         state = mamba2_state(
             inner=inner(config),
             groups=config.positive("mamba_n_groups", "mamba_ngroups", "n_groups"),
             state=config.positive("mamba_d_state", "ssm_state_size", "state_size"),
-            kernel=config.positive("mamba_d_conv", "conv_kernel"),
+            kernel=kernel,
         )
-        return (Recurrent(name="mamba2", state=state),)
+        return (Recurrent(name="mamba2", state=state, kernel=kernel),)
 
     return read
 
@@ -153,14 +153,15 @@ def gated_delta_net(config: Config, _: int) -> tuple[Mixer, ...]:
     heads = config.positive("num_attention_heads")
     key_heads = config.optional_positive("linear_num_key_heads") or heads
     key_dim = config.optional_positive("linear_key_head_dim") or 3 * hidden_size(config) // (4 * key_heads)
+    kernel = config.positive("linear_conv_kernel_dim")
     state = delta_net_state(
         key_heads=key_heads,
         value_heads=config.optional_positive("linear_num_value_heads") or heads,
         key_dim=key_dim,
         value_dim=config.optional_positive("linear_value_head_dim") or 2 * key_dim,
-        kernel=config.positive("linear_conv_kernel_dim"),
+        kernel=kernel,
     )
-    return (Recurrent(name="gated_delta_net", state=state),)
+    return (Recurrent(name="gated_delta_net", state=state, kernel=kernel),)
 
 
 def with_ngrams(read: MixerReader) -> MixerReader:
@@ -194,7 +195,7 @@ def kimi_delta(config: Config, _: int) -> tuple[Mixer, ...]:
     dim = source.positive("linear_head_dim", "head_dim")
     kernel = source.positive("linear_conv_kernel_dim", "short_conv_kernel_size")
     state = delta_net_state(key_heads=heads, value_heads=heads, key_dim=dim, value_dim=dim, kernel=kernel)
-    return (Recurrent(name="kimi_delta_attention", state=state),)
+    return (Recurrent(name="kimi_delta_attention", state=state, kernel=kernel),)
 
 
 def lightning(config: Config, _: int) -> tuple[Mixer, ...]:
@@ -209,8 +210,9 @@ def lightning(config: Config, _: int) -> tuple[Mixer, ...]:
 
 def short_convolution(config: Config, _: int) -> tuple[Mixer, ...]:
     """A short convolution over the hidden state (LFM2)."""
-    state = Kept(model=hidden_size(config) * config.positive("conv_L_cache"))
-    return (Recurrent(name="short_convolution", state=state),)
+    kernel = config.positive("conv_L_cache")
+    state = Kept(model=hidden_size(config) * kernel)
+    return (Recurrent(name="short_convolution", state=state, kernel=kernel),)
 
 
 def rg_lru(config: Config, _: int) -> tuple[Mixer, ...]:

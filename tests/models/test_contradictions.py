@@ -69,6 +69,11 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         ("text_config.num_hidden_layers", "int"),
     ),
     (
+        "a composite without its language model",
+        {"model_type": "llava", "vision_config": {}},
+        ("text_config", "object", "nothing"),
+    ),
+    (
         "the file's own spelling is named",
         {"model_type": "gpt2", "n_head": "12", "vocab_size": 320},
         ("n_head", "int", "string"),

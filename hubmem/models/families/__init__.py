@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hubmem import dtypes
+from hubmem.errors import MalformedConfig
 from hubmem.models.architecture import Architecture, Layer
 from hubmem.models.config import Config
 from hubmem.models.dimensions import hidden_size
@@ -94,11 +95,19 @@ def _encoder(config: Config) -> tuple[Layer, ...]:
 
 
 def _body(config: Config, family: Family) -> Config:
-    """The first nested config that is there; older files have its keys at their top (Qwen2-VL)."""
-    nested = next((child for child in map(config.child, family.body) if child is not None), config)
-    if nested is not config and nested.model_type:
-        return nested
-    return nested.read_as(config.sub_type(family.body[0]) or family.body_type)
+    """The first nested config that is there; older files have its keys at their top (Qwen2-VL).
+
+    Raises:
+        MalformedConfig: neither.
+    """
+    own_type = config.sub_type(family.body[0]) or family.body_type
+    nested = next((child for child in map(config.child, family.body) if child is not None), None)
+    if nested is not None:
+        return nested if nested.model_type else nested.read_as(own_type)
+    flat = config.read_as(own_type)
+    if "num_hidden_layers" not in flat and "hidden_size" not in flat:
+        raise MalformedConfig("expected object, got nothing", key=config.path_of(family.body[0]))
+    return flat
 
 
 def _class_name(config: Config) -> str | None:

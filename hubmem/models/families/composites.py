@@ -19,7 +19,7 @@ COMPOSITES: tuple[Family, ...] = (
         " qwen3_omni_moe_thinker qwen3_vl qwen3_vl_moe qwen4_exp shieldgemma2 smolvlm step3p7"
         " unlimited_ocr vibevoice vibevoice_asr video_llama_3 video_llava vipllava voxtral"
         " voxtral_realtime",
-        body=("text_config", "language_config"),
+        body=("text_config", "language_config", "llm_config"),
     ),
     # Drafts for another model, whose cache it reads.
     Family("gemma4_assistant gemma4_unified_assistant", body=("text_config",), generates=never),
