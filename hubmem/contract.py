@@ -12,7 +12,9 @@ from hubmem.memory.plan import Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts
 from hubmem.models.mixers import Attention, LatentAttention
-from hubmem.weights.census import Census
+from hubmem.weights.layout import Layout
+from hubmem.weights.reading import Part
+from hubmem.weights.roles import Role
 
 if TYPE_CHECKING:
     from hubmem.report import Report
@@ -52,8 +54,9 @@ def report_dict(report: "Report") -> dict[str, Any]:
         "cache": _cache(report),
         "plan": _plan(report.plan),
         "verdicts": [_verdict(verdict) for verdict in report.verdicts],
-        "components": [],
-        "alternatives": [],
+        "adapter": _adapter(report),
+        "components": [_component(part) for part in report.snapshot.parts],
+        "alternatives": [_alternative(layout, report) for layout in report.snapshot.alternatives],
         "notes": list(report.notes),
         "cost": {
             "requests": cost.requests,
@@ -84,6 +87,37 @@ def _architecture(architecture: Architecture) -> dict[str, Any]:
         "layer_kinds": architecture.layer_kinds,
         "encoder_layers": len(architecture.encoder),
         "latent_dim": attention.latent_dim if isinstance(attention, LatentAttention) else None,
+    }
+
+
+def _adapter(report: "Report") -> dict[str, Any] | None:
+    adapter = report.snapshot.adapter
+    if adapter is None:
+        return None
+    return {
+        "kind": adapter.kind,
+        "base": adapter.base,
+        "rank": adapter.rank,
+        "targets": list(adapter.targets),
+        "parameters": report.census.by_role().get(Role.ADAPTER, 0),
+    }
+
+
+def _component(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "class": part.kind,
+        "parameters": part.census.parameters,
+        "stored_bytes": part.census.stored_bytes,
+    }
+
+
+def _alternative(layout: Layout, report: "Report") -> dict[str, Any]:
+    files = report.snapshot.listing.files
+    return {
+        "file": layout.first,
+        "format": layout.format,
+        "stored_bytes": sum(files[path].nbytes for path in layout.files),
     }
 
 

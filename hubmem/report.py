@@ -18,11 +18,13 @@ from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Experts
 from hubmem.models.families import read_architecture
 from hubmem.models.mixers import CachePolicy
+from hubmem.models.structural import disagreements, read_headers
 from hubmem.request import Request
 from hubmem.snapshot import Snapshot, take_snapshot
-from hubmem.units import format_tokens
+from hubmem.units import format_binary, format_tokens
 from hubmem.weights import counting
 from hubmem.weights.census import Census
+from hubmem.weights.layout import Selection
 from hubmem.weights.quantization import Quantization
 from hubmem.weights.quantization_config import read_quantization
 
@@ -87,6 +89,9 @@ def inspect(
     token: str | bool | None = None,
     offline: bool = False,
     bundled: bool = True,
+    variant: str | None = None,
+    subfolder: str | None = None,
+    file: str | None = None,
     observer: Observer | None = None,
     warn: Callable[[str], None] | None = None,
     **request: Any,
@@ -99,6 +104,9 @@ def inspect(
         token: for the Hub; None for the one huggingface_hub finds, False for none.
         offline: make no request.
         bundled: whether a bundled snapshot may stand in where the Hub cannot be read.
+        variant: such as `fp16`, for files like `model.fp16.safetensors`.
+        subfolder: the folder of the repo to look in.
+        file: one weight file of several that are whole models, such as a GGUF file.
         observer: hears of requests and progress.
         warn: hears of what does not stop the answer.
         request: `gpus`, `context`, `dtype`, `kv_dtype`, `cache_policy` as `Request.of` takes them, and any other
@@ -116,7 +124,8 @@ def inspect(
         observer=observer or Observer(),
         warn=warn or (lambda _: None),
     )
-    return assess(take_snapshot(open_model(model, access)), asked)
+    selection = Selection(variant=variant, subfolder=subfolder, file=file)
+    return assess(take_snapshot(open_model(model, access), selection), asked)
 
 
 def assess(snapshot: Snapshot, request: Request) -> Report:
@@ -153,7 +162,7 @@ def assess(snapshot: Snapshot, request: Request) -> Report:
             *snapshot.notes,
             *census.notes,
             *(quantization.notes if quantization else ()),
-            *_model_notes(snapshot, architecture, workload),
+            *_model_notes(snapshot, census, architecture, workload),
         ),
     )
 
@@ -189,10 +198,26 @@ def _cache(architecture: Architecture | None, census: Census, workload: Workload
     )
 
 
-def _model_notes(snapshot: Snapshot, architecture: Architecture | None, workload: Workload) -> Iterator[str]:
-    if snapshot.config is not None and architecture is None:
-        kind = snapshot.config.model_type or "none"
-        yield f"Model type {kind!r} is not known: weights are exact, the cache is unknown and not counted."
-    limit = architecture.max_context if architecture else None
-    if limit and workload.context > limit:
-        yield f"{format_tokens(workload.context)} tokens are more than the model's own {format_tokens(limit)}."
+def _model_notes(
+    snapshot: Snapshot, census: Census, architecture: Architecture | None, workload: Workload
+) -> Iterator[str]:
+    if architecture is None and snapshot.config is not None:
+        yield from _unknown_type(snapshot.config.model_type, census)
+    if architecture is None:
+        return
+    yield from disagreements(architecture, census)
+    if architecture.max_context and workload.context > architecture.max_context:
+        limit = format_tokens(architecture.max_context)
+        yield f"{format_tokens(workload.context)} tokens are more than the model's own {limit}."
+
+
+def _unknown_type(model_type: str, census: Census) -> Iterator[str]:
+    """What is said of a model type nobody here knows: never that it is like another."""
+    yield f"Model type {model_type or 'none'!r} is not known: weights are exact, the cache is unknown and not counted."
+    shapes = read_headers(model_type, census)
+    if shapes:
+        a_token = bytes_per_token(shapes, Workload(), stored=census.main_dtype)
+        yield (
+            f"Derived from headers: their shapes show {len(shapes.layers)} layers that would keep"
+            f" {format_binary(a_token)} a token."
+        )

@@ -1,5 +1,6 @@
 """A model as it was found: its files, its config and its tensors; everything after it is pure."""
 
+import posixpath
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,14 +9,18 @@ from typing import Any
 
 from hubmem.errors import GatedRepo, HubmemError, HubUnreachable, NotCached
 from hubmem.hub import bundled
-from hubmem.hub.opening import Opened, open_stored
+from hubmem.hub.opening import Opened, open_model, open_stored
 from hubmem.hub.source import Cost, Listing, Source
 from hubmem.models.config import Config, parse_config
 from hubmem.units import format_count
-from hubmem.weights import layout
+from hubmem.weights.adapters import ADAPTER_CONFIG, Adapter, parse_adapter
 from hubmem.weights.census import Census
+from hubmem.weights.layout import Layout, Selection
 from hubmem.weights.quantization_config import SIDE_FILES
-from hubmem.weights.reading import read_census
+from hubmem.weights.reading import Part, Weights, joined, read_weights
+
+EVERYTHING = Selection()
+"""No choice among a repo's files: those that loaders take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +28,11 @@ class Snapshot:
     """What was read of a model.
 
     Attributes:
-        config: of `config.json`, or None where the repo has none.
+        config: of `config.json` or of the weight files themselves, or None where neither has one.
+        census: all tensors; with an adapter, those of its base and its own.
+        parts: the components of a repo of several models, else empty.
+        alternatives: other whole models in the same folder, of which one was picked.
+        adapter: the changes to a base model that the repo holds, or None.
         seconds: from opening to the last byte read.
         quantization_file: the object in a file beside config.json that tells how weights are quantized, or None.
         stands_in: why this is not what the Hub has now, or "".
@@ -34,47 +43,89 @@ class Snapshot:
     census: Census
     cost: Cost
     seconds: float
+    parts: tuple[Part, ...] = ()
+    alternatives: tuple[Layout, ...] = ()
+    adapter: Adapter | None = None
     quantization_file: Mapping[str, Any] | None = None
     stands_in: str = ""
     notes: tuple[str, ...] = ()
 
 
-def take_snapshot(opened: Opened) -> Snapshot:
+def take_snapshot(opened: Opened, selection: Selection = EVERYTHING) -> Snapshot:
     """Read a repo or a folder; where the Hub cannot be read, what is stored or bundled stands in, and says so.
+
+    Args:
+        opened: the model.
+        selection: which of its files are meant.
 
     Raises:
         HubmemError: it cannot be read, and nothing stands in.
     """
-    source, access = opened.source, opened.access
-    if source is None:
+    if opened.source is None:
         assert opened.refusal is not None
         return _stand_in(opened.refusal, opened, None)
     try:
-        return _read(source, opened)
+        return _read(opened.source, opened, selection)
     except GatedRepo as error:
-        return _stand_in(error, opened, source.listing())
+        return _stand_in(error, opened, opened.source.listing())
     except NotCached as error:
         return _stand_in(error, opened, None)
     except HubUnreachable as error:
         with suppress(HubmemError):
-            stored = _read(open_stored(opened.repo, access), opened)
+            stored = _read(open_stored(opened.repo, opened.access), opened, selection)
             return replace(stored, stands_in=f"{error} The answer is from what was stored before.")
         return _stand_in(error, opened, None)
 
 
-def _read(source: Source, opened: Opened) -> Snapshot:
+def _read(source: Source, opened: Opened, selection: Selection) -> Snapshot:
     listing = source.listing()
     # Weights first: config.json is already under way while their headers are asked for.
-    census = read_census(source, layout.choose(listing.files))
-    text = source.text("config.json")
-    return Snapshot(
+    weights = read_weights(source, selection)
+    config = None if weights.parts else _config(source, weights)
+    snapshot = Snapshot(
         listing=listing,
-        config=parse_config(text) if text is not None else None,
-        census=census,
+        config=config,
+        census=weights.census,
         cost=source.cost,
         seconds=time.monotonic() - opened.started,
+        parts=weights.parts,
+        alternatives=weights.layout.alternatives,
         quantization_file=_quantization_file(source, listing),
-        notes=() if text is not None else ("The repo has no config.json: the cache cannot be known.",),
+        notes=() if config or weights.parts else ("The repo has no config.json: the cache cannot be known.",),
+    )
+    text = source.text(ADAPTER_CONFIG) if ADAPTER_CONFIG in listing.files and config is None else None
+    return _with_base(snapshot, parse_adapter(text), opened) if text is not None else snapshot
+
+
+def _config(source: Source, weights: Weights) -> Config | None:
+    """The config beside the weights, else the repo's, else the one in the weight files."""
+    beside = posixpath.join(weights.layout.folder, "config.json")
+    for path in dict.fromkeys((beside, "config.json")):
+        text = source.text(path)
+        if text is not None:
+            return parse_config(text)
+    return Config(weights.census.config) if weights.census.config else None
+
+
+def _with_base(snapshot: Snapshot, adapter: Adapter, opened: Opened) -> Snapshot:
+    """The adapter with the model it changes; alone, and with a note, where that cannot be read."""
+    own = replace(snapshot, adapter=adapter, notes=())
+    if adapter.base is None:
+        return replace(own, notes=("The adapter names no base model: its own parameters alone are counted.",))
+    access = replace(opened.access, revision=adapter.base_revision)
+    try:
+        base = take_snapshot(open_model(adapter.base, access))
+    except HubmemError as error:
+        return replace(own, notes=(f"The base model {adapter.base} is not counted: {error}",))
+    return replace(
+        own,
+        config=base.config,
+        census=joined([base.census, own.census]),
+        cost=own.cost + base.cost,
+        seconds=own.seconds + base.seconds,
+        quantization_file=base.quantization_file,
+        stands_in=base.stands_in,
+        notes=base.notes,
     )
 
 
@@ -89,7 +140,7 @@ def _stand_in(error: HubmemError, opened: Opened, listing: Listing | None) -> Sn
     source = bundled.find(listing.repo if listing else opened.repo) if opened.access.bundled else None
     if source is None:
         raise _with_public_counts(error, listing)
-    snapshot = _read(source, opened)
+    snapshot = _read(source, opened, EVERYTHING)
     published = listing.published_counts if listing else {}
     return replace(
         snapshot,

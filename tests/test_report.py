@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hubmem import inspect
+from tests.hub_server import Repo, files_of
 from tests.hub_server.examples import SMALL
 
 LLAMA = {
@@ -96,3 +97,68 @@ PUBLISHED = {
 @pytest.mark.parametrize(("repo", "parameters"), PUBLISHED.items())
 def test_published_parameter_counts_are_met_exactly(repo, parameters):
     assert inspect(repo, offline=True).census.parameters == parameters
+
+
+ADAPTER = {
+    "schema": "hubmem.snapshot/1",
+    "repo": "org/adapter",
+    "gated": False,
+    "config": {},
+    "weights": {"format": "safetensors", "files": 1},
+    "tensors": [["base_model.model.layers.{0..19}.self_attn.q_proj.lora_A.weight", "F32", [8, 8]]],
+}
+
+
+def adapter_repo(base: str | None) -> Repo:
+    """An adapter of rank 8, as peft saves it."""
+    files = files_of(ADAPTER)
+    config = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"], "base_model_name_or_path": base}
+    return Repo(
+        "org/adapter",
+        {
+            "adapter_config.json": json.dumps(config).encode(),
+            "adapter_model.safetensors": files["model.safetensors"],
+        },
+    )
+
+
+class TestAdapters:
+    def test_the_base_is_found_and_added(self, serve, monkeypatch):
+        hub = serve(adapter_repo("org/small"), {**SMALL, "config": LLAMA})
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+
+        report = inspect("org/adapter").to_dict()
+
+        assert report["adapter"] == {
+            "kind": "LORA", "base": "org/small", "rank": 8, "targets": ["q_proj"], "parameters": 20 * 64,
+        }  # fmt: skip
+        assert report["architecture"]["model_type"] == "llama"
+        assert report["parameters"]["total"] > 20 * 64
+
+    @pytest.mark.parametrize("base", ["org/missing", "/home/author/checkpoint", None])
+    def test_without_its_base_the_adapters_own_numbers_are_left(self, serve, monkeypatch, base):
+        monkeypatch.setenv("HF_ENDPOINT", serve(adapter_repo(base)).endpoint)
+
+        report = inspect("org/adapter")
+
+        assert report.census.parameters == 20 * 64
+        assert any("base model" in note for note in report.notes)
+
+
+def test_a_pipelines_components_are_told_apart(serve, monkeypatch):
+    weights = files_of(SMALL)["model.safetensors"]
+    index = {"_class_name": "X", "unet": ["diffusers", "UNet"], "text_encoder": ["transformers", "CLIP"]}
+    files = {
+        "model_index.json": json.dumps(index).encode(),
+        "unet/diffusion_pytorch_model.safetensors": weights,
+        "text_encoder/model.safetensors": weights,
+    }
+    monkeypatch.setenv("HF_ENDPOINT", serve(Repo("org/pipeline", files)).endpoint)
+
+    report = inspect("org/pipeline").to_dict()
+
+    assert [(part["name"], part["class"]) for part in report["components"]] == [
+        ("unet", "UNet"),
+        ("text_encoder", "CLIP"),
+    ]
+    assert sum(part["stored_bytes"] for part in report["components"]) == report["weights"]["stored_bytes"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hubmem.cli.options import access_options, workload_options
+from hubmem.cli.options import access_options, file_options, workload_options
 
 # Each model reads its own files concurrently; more models at once than this only spend the quota faster.
 _MODELS_AT_ONCE = 4
@@ -34,6 +34,7 @@ _MODELS_AT_ONCE = 4
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file."
 )
+@file_options
 @access_options
 def inspect(
     models: tuple[str, ...],
@@ -45,6 +46,9 @@ def inspect(
     offline: bool,
     no_bundled: bool,
     verbose: bool,
+    variant: str | None,
+    subfolder: str | None,
+    file: str | None,
     **request: Any,
 ) -> int:
     r"""Say what a model takes and which GPUs it fits, from its config and weight headers.
@@ -63,10 +67,12 @@ def inspect(
     opened = [open_model(model, access) for model in models]
     # The first requests are under way: read what comes back while the rest is imported.
     from hubmem.snapshot import take_snapshot
+    from hubmem.weights.layout import Selection
 
     # Not in a `with` block: leaving it would wait for the network even after Ctrl-C.
     readers = ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE)
-    reading = [readers.submit(take_snapshot, each) for each in opened]
+    selection = Selection(variant=variant, subfolder=subfolder, file=file)
+    reading = [readers.submit(take_snapshot, each, selection) for each in opened]
     from hubmem import render, report
     from hubmem.cli.output import deliver, page_for
 

@@ -60,11 +60,21 @@ workload_options: Callable[[Any], Any] = _bundle(
     ),
 )
 
-access_options: Callable[[Any], Any] = _bundle(
-    click.option("--revision", help="Branch, tag, refs/pr/N or commit; REPO@REVISION works too."),
+hub_options: Callable[[Any], Any] = _bundle(
     click.option("--offline", is_flag=True, help="Make no request: answer from what is stored or bundled."),
     click.option(
         "--no-bundled", is_flag=True, help="Do not fall back on the snapshots that ship with hubmem."
     ),
     click.option("-v", "--verbose", is_flag=True, help="Show each request on stderr."),
+)
+
+access_options: Callable[[Any], Any] = _bundle(
+    click.option("--revision", help="Branch, tag, refs/pr/N or commit; REPO@REVISION works too."),
+    hub_options,
+)
+
+file_options: Callable[[Any], Any] = _bundle(
+    click.option("--variant", help="Count the files of a variant, such as fp16.", metavar="NAME"),
+    click.option("--subfolder", help="Look in a folder of the repo.", metavar="PATH"),
+    click.option("--file", help="One weight file of several, such as a GGUF file.", metavar="PATH"),
 )

@@ -99,6 +99,12 @@ class Cost:
     requests: int = 0
     bytes_received: int = 0
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """Both together."""
+        return Cost(
+            requests=self.requests + other.requests, bytes_received=self.bytes_received + other.bytes_received
+        )
+
 
 class Observer:
     """Hears of requests and progress as they happen; the default ignores both. May be called from threads."""
