@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from hubmem import __version__
+from hubmem.cli.diff import diff
 from hubmem.cli.gpus import gpus
 from hubmem.cli.inspect import inspect
 from hubmem.errors import HubmemError
@@ -48,6 +49,7 @@ def _commands() -> None:
 
 _commands.add_command(inspect)
 _commands.add_command(gpus)
+_commands.add_command(diff)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
