@@ -8,6 +8,7 @@ import click
 
 from hubmem import __version__
 from hubmem.cli.diff import diff
+from hubmem.cli.card import card
 from hubmem.cli.gpus import gpus
 from hubmem.cli.inspect import inspect
 from hubmem.errors import HubmemError
@@ -50,6 +51,7 @@ def _commands() -> None:
 _commands.add_command(inspect)
 _commands.add_command(gpus)
 _commands.add_command(diff)
+_commands.add_command(card)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

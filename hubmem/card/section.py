@@ -1,0 +1,202 @@
+"""The text of a card's memory section.
+
+It depends on nothing but the model, the settings and hubmem itself: no times and no costs, so that it changes
+only when what it says does.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tabulate import tabulate
+
+from hubmem import __version__
+from hubmem.card.badge import badge_of
+from hubmem.card.settings import Settings
+from hubmem.card.subject import Subject
+from hubmem.errors import UsageError
+from hubmem.fit.matrix import PRECISIONS, Verdict
+from hubmem.fit.verdict import Planner
+from hubmem.hub.source import Origin
+from hubmem.memory.workload import DEFAULT_CONTEXT, Training
+from hubmem.models.architecture import Architecture
+from hubmem.render.markdown import escape
+from hubmem.render.table import cell_text, precision_label
+from hubmem.render.text import Page
+from hubmem.report import Report, planner
+from hubmem.units import format_binary, format_gib, format_tokens
+
+TITLE = "## Memory"
+# The one line that may differ between two sections that say the same.
+_PROVENANCE = "<sub>Computed by hubmem "
+# A chat with a document, and a long document.
+_CONTEXTS = (DEFAULT_CONTEXT, 4 * DEFAULT_CONTEXT)
+_TRAININGS = ("lora", "full")
+_TRAINING_NAMES = {"lora": "LoRA fine-tuning", "qlora": "QLoRA fine-tuning", "full": "full fine-tuning"}
+# Each kind of fine-tuning by the columns of precisions it has a figure in, and as what it is planned there.
+_PLANNED_AS: dict[str, dict[str | None, Training]] = {
+    "lora": {None: "lora", "nf4": "qlora"},
+    "qlora": {"nf4": "qlora"},
+    "full": {None: "full"},
+}
+_PLAIN_PAGE = Page()
+_LEGEND = (
+    "<sub>GPUs needed, split by tensor parallelism (TP) where there are several; *tight*: it fits, but the "
+    "allocator has no room to spare.</sub>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One model of a section.
+
+    Attributes:
+        report: for the first of the contexts.
+    """
+
+    subject: Subject
+    report: Report
+
+
+def contexts_for(settings: Settings, architecture: Architecture | None) -> tuple[int, ...]:
+    """The lengths a section shows: what was asked, or two usual ones within the model's own limit."""
+    limit = architecture.max_context if architecture else None
+    return settings.context or tuple(dict.fromkeys(min(each, limit or each) for each in _CONTEXTS))
+
+
+def section_text(parts: Sequence[Part], settings: Settings) -> str:
+    """The section, without its markers."""
+    blocks = [TITLE]
+    for part in parts:
+        if len(parts) > 1:
+            blocks.append(f"### {_name(part)}")
+        blocks += _model(part, settings)
+    return "\n\n".join(blocks)
+
+
+def says_the_same(old: str, new: str) -> bool:
+    """Whether two sections differ in nothing but the version and the commit they were computed from.
+
+    A card that lies in the repo it is about makes a new commit each time it is written: if that alone made
+    its section stale, it would never be up to date.
+    """
+    return _facts(old) == _facts(new)
+
+
+def _facts(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith(_PROVENANCE)]
+
+
+def _model(part: Part, settings: Settings) -> Iterator[str]:
+    report = part.report
+    yield badge_of(report).to_markdown()
+    yield _size(report)
+    if part.subject.relation:
+        yield f"Figures are of the base model {_name(part)}, {part.subject.relation}."
+    yield _memory(report, settings)
+    yield _matrix(report)
+    yield _LEGEND
+    yield from _notes(report)
+    yield _provenance(part)
+
+
+def _name(part: Part) -> str:
+    return escape(part.subject.name) or "this model"
+
+
+def _size(report: Report) -> str:
+    census = report.census
+    active = report.active_parameters
+    files = f"{census.files} {census.format} file{'s' if census.files != 1 else ''}"
+    parts = [
+        f"**{census.parameters:,} parameters**",
+        f"{active:,} active a token" if active != census.parameters else "",
+        f"stored as {census.main_dtype}",
+        f"{format_binary(census.stored_bytes)} in {files}",
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def _memory(report: Report, settings: Settings) -> str:
+    """Rows of workloads, columns of precisions, GiB on one device."""
+    plan_for = planner(report.architecture, report.census)
+    rows = [
+        [f"inference, {context:,} tokens", *_inference(report, plan_for, context)]
+        for context in contexts_for(settings, report.architecture)
+    ]
+    for kind in settings.train or _TRAININGS:
+        cells = _fine_tuning(report, plan_for, kind)
+        if any(cells):
+            rows.append([f"{_TRAINING_NAMES[kind]}, {report.workload.context:,} tokens", *cells])
+    headers = ["GiB on one device", *(precision_label(name, report) for name in PRECISIONS)]
+    return _table(headers, rows, ["left", *["right"] * len(PRECISIONS)])
+
+
+def _inference(report: Report, plan_for: Planner, context: int) -> list[str]:
+    workloads = (replace(report.workload, context=context, weight_dtype=name) for name in PRECISIONS)
+    return [format_gib(plan_for(workload).per_gpu_bytes) for workload in workloads]
+
+
+def _fine_tuning(report: Report, plan_for: Planner, kind: str) -> list[str]:
+    """A figure for each precision the kind is planned in, "" for the others and for models without a plan."""
+    cells = []
+    for name in PRECISIONS:
+        train = _PLANNED_AS[kind].get(name)
+        cells.append(_trained(report, plan_for, train, name) if train else "")
+    return cells
+
+
+def _trained(report: Report, plan_for: Planner, train: Training, dtype: str | None) -> str:
+    try:
+        plan = plan_for(replace(report.workload, train=train, weight_dtype=dtype))
+    except UsageError:
+        return ""
+    return format_gib(plan.per_gpu_bytes)
+
+
+def _matrix(report: Report) -> str:
+    headers = [
+        f"GPU, {report.workload.context:,} tokens",
+        "usable GiB",
+        *(precision_label(name, report) for name in PRECISIONS),
+        "longest context",
+    ]
+    rows = [
+        [
+            _device(verdict),
+            format_gib(verdict.gpu.memory_bytes),
+            *(cell_text(cell, _PLAIN_PAGE) for cell in verdict.cells),
+            format_tokens(verdict.context_at_smallest) if verdict.context_at_smallest else "–",
+        ]
+        for verdict in report.verdicts
+    ]
+    return _table(headers, rows, ["left", "right", *["left"] * (len(PRECISIONS) + 1)])
+
+
+def _device(verdict: Verdict) -> str:
+    several = f"{verdict.gpus}× " if verdict.named and verdict.gpus > 1 else ""
+    return f"{several}{verdict.gpu.name}"
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:
+    return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True, colalign=alignment)
+
+
+def _notes(report: Report) -> Iterator[str]:
+    for note in report.notes:
+        if note != report.snapshot.stands_in:
+            yield f"> {escape(note)}"
+
+
+def _provenance(part: Part) -> str:
+    return f"{_PROVENANCE}{__version__} from {_origin(part)}.</sub>"
+
+
+def _origin(part: Part) -> str:
+    if part.subject.beside:
+        return "the weight files beside this card"
+    listing = part.report.snapshot.listing
+    link = f"[{escape(listing.repo)}](https://huggingface.co/{listing.repo})"
+    if listing.origin is Origin.BUNDLED or listing.commit is None:
+        return f"the snapshot of {link} that ships with it"
+    address = f"https://huggingface.co/{listing.repo}/tree/{listing.commit}"
+    return f"the weight headers of {link} at [{listing.commit[:7]}]({address})"
