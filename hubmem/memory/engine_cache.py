@@ -23,6 +23,10 @@ _STRETCH = Fraction(5, 4)
 # An indexer's key is kept in 8 bits with a scale of four bytes for each 128 (vLLM, DeepseekV32IndexerCache).
 _SCALED_ELEMENTS = 128
 
+# `fp8_ds_mla`: 512 elements in 8 bits, a float32 scale for each 128 of them, 64 rotary elements in bfloat16
+# (FlashMLA; vLLM, v1/attention/backends/mla/flashmla_sparse.py).
+FP8_DS_MLA_BYTES = 512 + 4 * 4 + 64 * 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagedCache:
@@ -33,6 +37,7 @@ class PagedCache:
         cache_bits, model_bits: width of an element of keys and values, and of a convolution's past inputs.
         state_bits: width of an element of a recurrent state; vLLM takes the model's unless told otherwise.
         max_batched_tokens: tokens of one step (`max_num_batched_tokens`); a window holds them beside its own.
+        latent_bytes: of a latent for each token where the engine packs it in a way of its own, else 0.
         tp: ranks that share the KV heads. Latents and indexers are whole on each.
     """
 
@@ -41,6 +46,7 @@ class PagedCache:
     model_bits: int = 16
     state_bits: int = 16
     max_batched_tokens: int = 8192
+    latent_bytes: int = 0
     tp: int = 1
 
 
@@ -168,8 +174,8 @@ def _spec(mixer: Mixer, settings: PagedCache) -> _Spec | None:
             window=mixer.window or 0 if slides else 0,
         )
     if isinstance(mixer, LatentAttention) and mixer.window is None:
-        elements = 0 if mixer.shared else mixer.latent_dim + mixer.rope_dim
-        return _Spec(kind="full", token_bits=elements * settings.cache_bits)
+        bits = 8 * settings.latent_bytes or (mixer.latent_dim + mixer.rope_dim) * settings.cache_bits
+        return _Spec(kind="full", token_bits=0 if mixer.shared else bits)
     if isinstance(mixer, Indexer):
         return _Spec(kind="full", token_bits=8 * (mixer.dim + 4 * _ceil(mixer.dim, _SCALED_ELEMENTS)))
     if isinstance(mixer, Recurrent):

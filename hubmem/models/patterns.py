@@ -169,6 +169,17 @@ def until(key: str, pattern: Pattern, others: str) -> Pattern:
     return kinds
 
 
+def restarted_after(key: str, first: Pattern, rest: Pattern) -> Pattern:
+    """One pattern for as many layers as a key says, and another from its beginning for the rest."""
+
+    def kinds(config: Config, count: int) -> Sequence[str] | None:
+        number = min(config.natural(key), count)
+        before, after_them = first(config, number), rest(config, count - number)
+        return None if before is None or after_them is None else [*before, *after_them]
+
+    return kinds
+
+
 def listed(key: str, kind: str, others: str, *, base: int = 0) -> Pattern:
     """Layers of `kind` where a key lists their numbers, counted from `base`."""
 

@@ -27,6 +27,7 @@ _UP = re.compile(r"\.mlp\.up_proj" + _END)
 _EMBEDDING = re.compile(
     r"(embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|(backbone|model)\.embeddings)" + _END
 )
+_DRAFT = re.compile(r"\.(eh_proj|enorm|hnorm)" + _END)
 _NUMBER = re.compile(r"\.(\{|\d)")
 _BESIDE = (Role.VISION, Role.AUDIO, Role.DRAFT, Role.ADAPTER)
 _BESIDE_NAMES = re.compile(r"(^|\.)(talker|token2wav|code2wav|depth_decoder|protein_encoder)\.")
@@ -98,7 +99,8 @@ def layer_shapes(census: Census) -> list[LayerShapes]:
     for group in _trunk(census):
         for layer in group.layers or ():
             by_layer[layer].append(group)
-    return [_shapes_of(by_layer[layer]) for layer in range(max(by_layer, default=-1) + 1)]
+    numbers = range(max(by_layer, default=-1) + 1)
+    return [_shapes_of(by_layer[layer]) for layer in numbers if not any(map(_drafts, by_layer[layer]))]
 
 
 def _trunk(census: Census) -> list[TensorGroup]:
@@ -113,6 +115,11 @@ def _trunk(census: Census) -> list[TensorGroup]:
         stacks = defaultdict(list, {name: rows for name, rows in stacks.items() if "encoder" not in name})
     mixing = [rows for rows in stacks.values() if any(_mixes(group) for group in rows)]
     return max(mixing, key=_length, default=[])
+
+
+def _drafts(group: TensorGroup) -> bool:
+    """Whether its layers predict tokens further ahead: DeepSeek-V3 numbers them on after the model's."""
+    return _DRAFT.search(group.template) is not None
 
 
 def _length(groups: Iterable[TensorGroup]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hubmem.memory.engine_cache import (
+    FP8_DS_MLA_BYTES,
     BlockLayout,
     PagedCache,
     block_layout,
@@ -133,6 +134,15 @@ def test_a_pool_of_the_logged_tokens_has_the_logged_size(
 def test_latent_attention_is_whole_on_every_rank() -> None:
     one, eight = (layout_of("moonshotai/Kimi-K2-Thinking", tp=tp).block_bytes for tp in (1, 8))
     assert one == eight == 16 * 61 * (512 + 64) * 2
+
+
+def test_a_latent_packed_for_sparse_attention_takes_656_bytes_and_its_indexer_132() -> None:
+    config = GOLDEN_CONFIGS["deepseek-ai/DeepSeek-V3.2-Exp"]
+    architecture = read_architecture(Config(config))
+    assert architecture is not None
+    layout = block_layout(architecture, PagedCache(block_tokens=64, latent_bytes=FP8_DS_MLA_BYTES))
+    assert layout is not None
+    assert layout.block_bytes == 64 * 61 * (656 + 132)
 
 
 # Groups of equal length: model, settings, groups and layers in each.

@@ -1,6 +1,7 @@
 """Shapes alone show what most models keep, and agree with the config of every measured one."""
 
 import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -48,6 +49,17 @@ def test_what_shapes_show_is_what_the_config_says_but_for_windows(row: dict[str,
         return
     assert shown.kept(Span(tokens=4)).cached == stated.kept(Span(tokens=4)).cached
     assert shown.kept(Span(tokens=400)).cached >= stated.kept(Span(tokens=400)).cached
+
+
+def bundled_repos() -> list[str]:
+    return sorted(path.name for path in (files("hubmem") / "data" / "snapshots").iterdir())
+
+
+@pytest.mark.parametrize("name", bundled_repos())
+def test_headers_and_config_of_a_bundled_repo_agree(name: str) -> None:
+    snapshot = json.loads((files("hubmem") / "data" / "snapshots" / name).read_text(encoding="utf-8"))
+    architecture = architecture_of(snapshot["config"])
+    assert disagreements(architecture, census_of(snapshot["tensors"])) == ()
 
 
 LLAMA: list[Row] = [

@@ -20,6 +20,7 @@ from hubmem.models.patterns import (
     every,
     if_set,
     listed,
+    restarted_after,
     spelled,
     until,
     with_first,
@@ -96,7 +97,7 @@ DECODERS: tuple[Family, ...] = (
     Family("falcon", Stack(mixers={FULL: attention.falcon}, feed_forward=feed_forward.plain)),
     Family("dbrx", Stack(mixers={FULL: attention.dbrx}, feed_forward=feed_forward.dbrx)),
     Family("jetmoe", Stack(mixers={FULL: attention.jetmoe})),
-    Family("ernie4_5_vl_moe_text", Stack(feed_forward=feed_forward.ernie_vision)),
+    Family("ernie4_5_moe_vl ernie4_5_vl_moe_text", Stack(feed_forward=feed_forward.ernie_vision)),
     Family("hrm_text", Stack(count=_hrm_layers)),
     # Windows.
     Family("qwen3_moe", Stack(pattern=if_set("use_sliding_window", by_window))),
@@ -125,7 +126,16 @@ DECODERS: tuple[Family, ...] = (
         generates=unless_embedding,
     ),
     Family("cohere2", Stack(pattern=every("sliding_window_pattern", FULL, SLIDING))),
-    Family("cohere2_moe", Stack(pattern=every("sliding_window_pattern", FULL, SLIDING))),
+    Family(
+        "cohere2_moe",
+        Stack(
+            pattern=restarted_after(
+                "first_k_dense_replace",
+                every("prefix_dense_sliding_window_pattern", FULL, SLIDING),
+                every("sliding_window_pattern", FULL, SLIDING),
+            )
+        ),
+    ),
     Family("olmo3", Stack(pattern=every(4, FULL, SLIDING))),
     Family("cwm granite_swa granitemoe_swa", Stack(pattern=every(4, FULL, SLIDING, first=0))),
     Family("muse_glimmer_text muse_spark_text", Stack(pattern=backwards(every(4, FULL, SLIDING, first=0)))),
@@ -185,8 +195,8 @@ DECODERS: tuple[Family, ...] = (
         ),
     ),
     Family("step3p5", Stack(pattern=all_of(FULL), mixers={SLIDING: attention.step_windowed})),
-    # The whole prompt, and a window over what is generated: no less than the prompt's tokens are kept.
     Family("deepseek_ocr2_text", Stack(mixers={FULL: attention.head_dim_by_heads(full)})),
+    # The whole prompt, and a window over what is generated: no less than the prompt's tokens are kept.
     Family(
         "unlimited_ocr_text",
         Stack(pattern=all_of(REFERENCE), mixers={REFERENCE: attention.head_dim_by_heads(full)}),

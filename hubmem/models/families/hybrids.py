@@ -1,5 +1,7 @@
 """Decoders with recurrent layers, latent attention, indexers or compressed caches."""
 
+from dataclasses import replace
+
 from hubmem.models import attention, feed_forward, indexing, latent, recurrence
 from hubmem.models.config import Config
 from hubmem.models.family import Family
@@ -33,8 +35,11 @@ from hubmem.models.stack import Stack, count_of
 
 _MAMBA = recurrence.mamba1(stated_or_expanded)
 _MAMBA2 = recurrence.mamba2(expanded)
-_DSA = {INDEXED: latent.with_indexer}
 _RATIOS = {0: SLIDING, 4: COMPRESSED_SPARSE, 128: HEAVILY_COMPRESSED}
+_LFM2 = Stack(
+    pattern=either(listed("full_attn_idxs", FULL, CONV), all_of(FULL)),
+    mixers={CONV: recurrence.short_convolution},
+)
 # The first Nemotron-H files call it `attention_head_dim`.
 _NEMOTRON_FULL = attention.with_sizes(attention.full, {"head_dim": ("head_dim", "attention_head_dim")})
 _NEMOTRON_DEFAULT = (LINEAR, MOE, FULL, MLP)
@@ -190,21 +195,8 @@ HYBRIDS: tuple[Family, ...] = (
         ),
     ),
     # Convolutions.
-    Family(
-        "lfm2",
-        Stack(
-            pattern=either(listed("full_attn_idxs", FULL, CONV), all_of(FULL)),
-            mixers={CONV: recurrence.short_convolution},
-            feed_forward=feed_forward.lfm,
-        ),
-    ),
-    Family(
-        "lfm2_moe",
-        Stack(
-            pattern=either(listed("full_attn_idxs", FULL, CONV), all_of(FULL)),
-            mixers={CONV: recurrence.short_convolution},
-        ),
-    ),
+    Family("lfm2", replace(_LFM2, feed_forward=feed_forward.lfm)),
+    Family("lfm2_moe", _LFM2),
     Family(
         "lfm3",
         Stack(
@@ -251,7 +243,7 @@ HYBRIDS: tuple[Family, ...] = (
     ),
     Family(
         "axk2 deepseek_v32 glm_moe_dsa",
-        Stack(pattern=all_of(INDEXED), mixers=_DSA),
+        Stack(pattern=all_of(INDEXED), mixers={INDEXED: latent.with_indexer}),
     ),
     Family("hy_v4", Stack(pattern=all_of(INDEXED), mixers={INDEXED: latent.hunyuan4})),
     Family("mistral_large4_text", Stack(pattern=all_of(INDEXED), mixers={INDEXED: latent.mistral_large})),
