@@ -7,6 +7,7 @@ from typing import Any
 from hubmem import dtypes
 from hubmem.errors import UsageError
 from hubmem.fit.gpus import USUAL, Target, parse_target
+from hubmem.memory.engine_cache import CELL_TYPES
 from hubmem.memory.workload import DEFAULT_CONTEXT, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import CachePolicy
@@ -59,7 +60,7 @@ class Request:
             workload=Workload(
                 context=DEFAULT_CONTEXT if context is None else context,
                 weight_dtype=precision.parse(dtype).name if dtype else None,
-                kv_dtype=dtypes.parse(kv_dtype).name if kv_dtype else None,
+                kv_dtype=_kv_dtype(kv_dtype, known[cache_policy]) if kv_dtype else None,
                 cache_policy=known[cache_policy],
                 **workload,
             ),
@@ -74,3 +75,10 @@ class Request:
         if self.context is not None or limit is None:
             return self.workload
         return replace(self.workload, context=min(DEFAULT_CONTEXT, limit))
+
+
+def _kv_dtype(text: str, policy: CachePolicy) -> str:
+    """A dtype of the cache; llama.cpp has narrow ones of its own."""
+    if policy is CachePolicy.LLAMA_CPP and text.lower() in CELL_TYPES:
+        return text.lower()
+    return dtypes.parse(text).name

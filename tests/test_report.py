@@ -162,3 +162,36 @@ def test_a_pipelines_components_are_told_apart(serve, monkeypatch):
         ("text_encoder", "CLIP"),
     ]
     assert sum(part["stored_bytes"] for part in report["components"]) == report["weights"]["stored_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kv_dtype", "a_token"),
+    [
+        ("logical", None, 131_072),
+        ("transformers", None, 131_072),
+        ("vllm", None, 131_072),
+        ("vllm", "fp8", 65_536),
+        ("llama.cpp", None, 131_072),
+        ("llama.cpp", "q8_0", 131_072 * 34 // 64),
+    ],
+)
+def test_every_policy_agrees_on_a_model_of_full_attention(policy, kv_dtype, a_token):
+    """Llama-3.1-8B: 32 layers × 2 × 8 × 128 × 2 B; a q8_0 block of 32 takes 34 bytes instead of 64."""
+    report = inspect(
+        "meta-llama/Llama-3.1-8B", offline=True, cache_policy=policy, kv_dtype=kv_dtype, context=8192
+    )
+
+    assert report.cache.policy.value == policy
+    assert report.cache.bytes_per_token == a_token
+    assert report.cache.nbytes == a_token * 8192
+
+
+def test_policies_differ_where_windows_slide():
+    """gpt-oss: half of the layers see 128 tokens; vLLM budgets a step beside the window, llama.cpp 768 cells."""
+    sizes = {
+        policy: inspect("openai/gpt-oss-20b", offline=True, cache_policy=policy, context=131_072).cache.nbytes
+        for policy in ("transformers", "logical", "llama.cpp", "vllm")
+    }
+
+    assert list(sizes.values()) == sorted(sizes.values())
+    assert sizes["llama.cpp"] - 12 * 131_072 * 2048 == 12 * 768 * 2048

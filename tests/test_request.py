@@ -77,3 +77,9 @@ def test_names_are_canonical_afterwards():
 def test_what_cannot_be_is_refused(asked):
     with pytest.raises(UsageError):
         Request.of(**asked)
+
+
+def test_llama_cpp_has_cache_dtypes_of_its_own():
+    assert Request.of(cache_policy="llama.cpp", kv_dtype="Q8_0").workload.kv_dtype == "q8_0"
+    with pytest.raises(UsageError):
+        Request.of(cache_policy="vllm", kv_dtype="q8_0")

@@ -40,10 +40,10 @@ workload_options: Callable[[Any], Any] = _bundle(
     click.option("--kv-dtype", help="Dtype of the cache.  [default: the model's]"),
     click.option(
         "--cache-policy",
-        type=click.Choice(["logical", "transformers"]),
+        type=click.Choice(["logical", "transformers", "vllm", "llama.cpp"]),
         default="logical",
         show_default=True,
-        help="How the positions a sliding window holds are counted.",
+        help="Whose rule counts the cache.",
     ),
     click.option(
         "--encoder-context",

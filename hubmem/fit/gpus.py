@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from hubmem.errors import UnknownGpu, UsageError
+from hubmem.hub.devices import local_devices
 from hubmem.units import MIB, format_binary, parse_size
 
 _COUNTED = re.compile(r"\s*(\d+)\s*[x×*]\s*(.+)", re.IGNORECASE)
@@ -102,7 +103,7 @@ def find(name: str) -> Gpu:
 
 
 def parse_target(text: str) -> Target:
-    """A `--gpu` value: a name, a number and a name, a rented machine, or a size.
+    """A `--gpu` value: a name, a number and a name, a rented machine, a size, or `local`.
 
     >>> parse_target("2xA100-80GB").count, parse_target("24GiB").gpu.memory_bytes
     (2, 25769803776)
@@ -110,6 +111,8 @@ def parse_target(text: str) -> Target:
     Raises:
         UsageError: the number is out of range, or nothing has that name.
     """
+    if text.strip().lower() == "local":
+        return _local()
     machine = next((machine for machine in machines() if machine.name.lower() == text.strip().lower()), None)
     if machine:
         return Target(gpu=find(machine.gpu), count=machine.gpus)
@@ -120,10 +123,27 @@ def parse_target(text: str) -> Target:
     return Target(gpu=_of_size(name) if _BARE_SIZE.fullmatch(name) else find(name), count=count)
 
 
+def _local() -> Target:
+    """This machine's accelerators, all of the kind it has least memory of."""
+    devices = local_devices()
+    smallest = min(devices, key=lambda device: device.memory_bytes)
+    count = sum(device.name == smallest.name for device in devices)
+    try:
+        return Target(gpu=find(smallest.name), count=count)
+    except UnknownGpu:
+        return Target(
+            gpu=_of_memory(smallest.memory_bytes, smallest.name, "this machine's driver"), count=count
+        )
+
+
 def _of_size(text: str) -> Gpu:
     nbytes = parse_size(text)
+    return _of_memory(nbytes, format_binary(nbytes), "given on the command line")
+
+
+def _of_memory(nbytes: int, name: str, source: str) -> Gpu:
     return Gpu(
-        name=format_binary(nbytes),
+        name=name,
         title=f"a device with {format_binary(nbytes)}",
         vendor="",
         kind="size",
@@ -134,7 +154,7 @@ def _of_size(text: str) -> Gpu:
         compute_capability=None,
         dtypes=(),
         aliases=(),
-        sources=("given on the command line",),
+        sources=(source,),
     )
 
 

@@ -5,12 +5,16 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from hubmem import dtypes
+from hubmem.memory.engine_cache import CELL_TYPES, PagedCache, block_layout, llama_cpp_cache_bytes
 from hubmem.memory.plan import Basis, Term
 from hubmem.memory.static import compute_dtype
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
-from hubmem.models.mixers import Attention, Kept, LatentAttention, Mixer, Span
+from hubmem.models.mixers import Attention, CachePolicy, Kept, LatentAttention, Mixer, Span
 from hubmem.units import format_binary
+
+# Tokens by which the memory of an engine grows at once: its blocks and cells divide this.
+_STEPS = {CachePolicy.VLLM: 256, CachePolicy.LLAMA_CPP: 256}
 
 _SOURCE = "K and V of every position a later token can see, layer by layer; DynamicCache of transformers 5.23"
 
@@ -48,20 +52,42 @@ def cache_bytes(
     """
     if architecture is None:
         return None
-    kept = architecture.kept(span_of(workload, workload.context))
-    return workload.batch * _widths(architecture, workload, stored).nbytes(kept)
+    return _laid_out(architecture, workload, workload.context, _widths(architecture, workload, stored))
 
 
 def bytes_per_token(architecture: Architecture, workload: Workload, *, stored: str | None = None) -> int:
     """Bytes one more token of one sequence costs at this context, in all layers.
 
-    A full window, a recurrent state and an encoder's keys cost nothing more.
+    A full window, a recurrent state and an encoder's keys cost nothing more. Where an engine takes memory by
+    the block, it is the token's share of a block.
     """
     widths = _widths(architecture, workload, stored)
+    step = _STEPS.get(workload.cache_policy, 1)
     now, then = (
-        architecture.kept(span_of(workload, tokens)) for tokens in (workload.context, workload.context + 1)
+        _laid_out(architecture, replace(workload, batch=1), workload.context + more, widths)
+        for more in (0, step)
     )
-    return widths.nbytes(then) - widths.nbytes(now)
+    return (then - now) // step if now is not None and then is not None else 0
+
+
+def _laid_out(architecture: Architecture, workload: Workload, tokens: int, widths: _Widths) -> int | None:
+    """What all sequences keep after so many tokens, as the policy lays it out; None where it cannot."""
+    if not architecture.generates:
+        return 0
+    if workload.cache_policy is CachePolicy.VLLM:
+        settings = PagedCache(cache_bits=widths.cache_bits, model_bits=widths.model_bits)
+        layout = block_layout(architecture, settings)
+        return workload.batch * layout.request_bytes(tokens) if layout else None
+    if workload.cache_policy is CachePolicy.LLAMA_CPP:
+        cells = workload.kv_dtype if workload.kv_dtype in CELL_TYPES else "f16"
+        return llama_cpp_cache_bytes(
+            architecture,
+            tokens=tokens * workload.batch,
+            sequences=workload.batch,
+            key_type=cells,
+            value_type=cells,
+        )
+    return workload.batch * widths.nbytes(architecture.kept(span_of(workload, tokens)))
 
 
 def span_of(workload: Workload, tokens: int) -> Span:
@@ -130,8 +156,8 @@ def _distinct_mixers(architecture: Architecture) -> Counter[Mixer]:
 
 def _widths(architecture: Architecture, workload: Workload, stored: str | None) -> _Widths:
     model = compute_dtype(architecture, workload, stored)
-    cache = dtypes.parse(workload.kv_dtype) if workload.kv_dtype else model
-    return _Widths(cache_bits=cache.bits, model_bits=model.bits)
+    cache = dtypes.find(workload.kv_dtype) if workload.kv_dtype else None
+    return _Widths(cache_bits=(cache or model).bits, model_bits=model.bits)
 
 
 def _describe(mixer: Mixer, layers: int, span: Span, widths: _Widths) -> str:

@@ -19,6 +19,10 @@ class CachePolicy(str, Enum):
     """What the mathematics needs: a window of w holds w positions."""
     TRANSFORMERS = "transformers"
     """What transformers 5 keeps between steps: w - 1 positions, because the next token brings the last."""
+    VLLM = "vllm"
+    """vLLM's blocks: layers of a kind in groups of equal length, a window beside the tokens of a step."""
+    LLAMA_CPP = "llama.cpp"
+    """llama.cpp's cells: rounded up to 256, a window beside a micro-batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
