@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -27,6 +27,9 @@ from hubmem.weights.census import Census
 from hubmem.weights.layout import Selection
 from hubmem.weights.quantization import Quantization
 from hubmem.weights.quantization_config import read_quantization
+
+
+_NARROW_CACHE = "The config asks engines for an FP8 cache (kv_cache_scheme)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +143,7 @@ def assess(snapshot: Snapshot, request: Request) -> Report:
         tied_embeddings=architecture.tied_embeddings if architecture else False,
         layers=len(architecture.layers) if architecture else None,
     )
-    workload = request.workload_for(architecture)
+    workload = _with_cache_dtype(request.workload_for(architecture), quantization)
     plan_for = planner(architecture, census)
     solver = Solver(
         plan_for=plan_for,
@@ -162,9 +165,17 @@ def assess(snapshot: Snapshot, request: Request) -> Report:
             *snapshot.notes,
             *census.notes,
             *(quantization.notes if quantization else ()),
+            *(() if workload.kv_dtype == request.workload.kv_dtype else (_NARROW_CACHE,)),
             *_model_notes(snapshot, census, architecture, workload),
         ),
     )
+
+
+def _with_cache_dtype(workload: Workload, quantization: Quantization | None) -> Workload:
+    """The workload with the cache the config asks engines for; weights in FP8 alone do not mean one."""
+    if workload.kv_dtype or quantization is None or quantization.cache_bits != 8:
+        return workload
+    return replace(workload, kv_dtype="F8_E4M3")
 
 
 def planner(architecture: Architecture | None, census: Census) -> Planner:

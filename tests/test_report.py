@@ -195,3 +195,33 @@ def test_policies_differ_where_windows_slide():
 
     assert list(sizes.values()) == sorted(sizes.values())
     assert sizes["llama.cpp"] - 12 * 131_072 * 2048 == 12 * 768 * 2048
+
+
+class TestCacheDtype:
+    """FP8 weights do not mean an FP8 cache; a scheme of its own does."""
+
+    def config(self, scheme: object) -> dict:
+        weights = {"num_bits": 8, "type": "float"}
+        return {
+            **LLAMA,
+            "quantization_config": {
+                "quant_method": "compressed-tensors",
+                "format": "float-quantized",
+                "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+                "kv_cache_scheme": scheme,
+            },
+        }
+
+    def test_weights_alone_leave_the_cache_as_it_is(self, answer):
+        assert answer(self.config(None)).cache.bytes_per_token == 20 * 2 * 2 * 16 * 2
+
+    def test_a_scheme_narrows_it_and_is_noted(self, answer):
+        report = answer(self.config({"num_bits": 8, "type": "float"}))
+
+        assert report.cache.bytes_per_token == 20 * 2 * 2 * 16
+        assert any("kv_cache_scheme" in note for note in report.notes)
+
+    def test_a_user_who_says_otherwise_is_believed(self, answer):
+        report = answer(self.config({"num_bits": 8, "type": "float"}), kv_dtype="bf16")
+
+        assert report.cache.bytes_per_token == 20 * 2 * 2 * 16 * 2

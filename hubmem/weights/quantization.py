@@ -41,6 +41,7 @@ class Quantization:
         block: rows and columns of weights that share a scale, or None: a tensor or a channel does.
         scheme: what else tells variants of the method apart, such as `nf4` or `e4m3`, or "".
         overrides: modules with other bits; the first that matches decides.
+        cache_bits: of the KV cache, where the config asks engines for a narrow one; weights alone never do.
         notes: what a reader should know.
     """
 
@@ -49,6 +50,7 @@ class Quantization:
     block: Block | None = None
     scheme: str = ""
     overrides: tuple[Override, ...] = ()
+    cache_bits: int | None = None
     notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:

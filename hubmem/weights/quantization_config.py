@@ -128,9 +128,17 @@ def _read(fields: _Fields) -> Quantization:
     if not method and fields.text("quant_algo"):
         method = "modelopt"
     if method in METHODS:
-        return _READERS.get(method, _plain)(fields, method)
+        return replace(_READERS.get(method, _plain)(fields, method), cache_bits=_cache_bits(fields))
     note = f"Quantization {method!r} is not known: its packed weights are counted as they are stored."
     return Quantization(method=method, notes=(note,))
+
+
+def _cache_bits(fields: _Fields) -> int | None:
+    """Bits of an element of the cache: `kv_cache_scheme` of compressed-tensors, `kv_cache_quant_algo` of modelopt."""
+    scheme = fields.child("kv_cache_scheme")
+    if scheme:
+        return scheme.integer("num_bits")
+    return 8 if fields.text("kv_cache_quant_algo") == "fp8" else None
 
 
 def _looks_mlx(fields: _Fields) -> bool:
