@@ -9,14 +9,22 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["HubmemError", "Report", "inspect"]
+__all__ = ["HubmemError", "Report", "Skipped", "inspect", "scan"]
 
 if TYPE_CHECKING:
     from hubmem.errors import HubmemError
     from hubmem.report import Report, inspect
+    from hubmem.scanning.scan import scan
+    from hubmem.scanning.skipped import Skipped
 
 # Imported when first used, so that `hubmem --help` and a plain `import hubmem` cost nothing.
-_HOMES = {"HubmemError": "hubmem.errors", "Report": "hubmem.report", "inspect": "hubmem.report"}
+_HOMES = {
+    "HubmemError": "hubmem.errors",
+    "Report": "hubmem.report",
+    "Skipped": "hubmem.scanning.skipped",
+    "inspect": "hubmem.report",
+    "scan": "hubmem.scanning.scan",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,9 +14,10 @@
     │   ├── NoWeights         3   no file whose header can be read
     │   ├── MalformedConfig   3   names the key path
     │   └── MalformedWeights  3   names the file
-    └── HubUnreachable        4   try again
-        ├── NotCached         4   offline, and nothing stored for this repo
-        └── RateLimited       4
+    ├── HubUnreachable        4   try again
+    │   ├── NotCached         4   offline, and nothing stored for this repo
+    │   └── RateLimited       4
+    └── StoreUnavailable      4   results cannot be kept: a full disk, another program's lock
 
 A message says what is wrong and where; `hint` says what to do next. Exit code 0 means answered and
 1 means the answer is no (`--check`): neither is an error.
@@ -117,3 +118,10 @@ class NotCached(HubUnreachable):
 
 class RateLimited(HubUnreachable):
     """The Hub's quota for this token or address is spent."""
+
+
+class StoreUnavailable(HubmemError):
+    """The file that keeps a scan's results cannot be written, and waiting did not help."""
+
+    exit_code = 4
+    retryable = True

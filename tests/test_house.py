@@ -98,7 +98,7 @@ def test_a_name_says_what_a_module_is_for(path):
 
 
 def test_the_public_names_are_these():
-    assert hubmem.__all__ == ["HubmemError", "Report", "inspect"]
+    assert hubmem.__all__ == ["HubmemError", "Report", "Skipped", "inspect", "scan"]
     assert all(getattr(hubmem, name) for name in hubmem.__all__)
     with pytest.raises(AttributeError):
         _ = hubmem.nothing

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import click
 
 from hubmem import __version__
-from hubmem.cli.diff import diff
 from hubmem.cli.card import card
+from hubmem.cli.diff import diff
 from hubmem.cli.gpus import gpus
 from hubmem.cli.inspect import inspect
+from hubmem.cli.scan import scan
 from hubmem.errors import HubmemError
 
 # What a shell reports for a process ended by Ctrl-C.
@@ -50,8 +51,9 @@ def _commands() -> None:
 
 _commands.add_command(inspect)
 _commands.add_command(gpus)
-_commands.add_command(diff)
 _commands.add_command(card)
+_commands.add_command(diff)
+_commands.add_command(scan)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -29,33 +31,80 @@ def deliver(text: str, output: Path | None) -> None:
     Raises:
         UsageError: the file cannot be written.
     """
+    deliver_parts([text], output)
+
+
+def deliver_parts(parts: Iterable[str], output: Path | None) -> None:
+    """The same for an answer that is made while it is written.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
     if output is None:
-        _print(text)
+        for part in parts:
+            _print(part)
         return
-    try:
-        write_atomically(output, text.encode())
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}.") from error
+    with refusing(output), replacing(output) as temporary, temporary.open("wb") as stream:
+        for part in parts:
+            stream.write(part.encode("utf-8", "backslashreplace"))
 
 
 def _print(text: str) -> None:
     try:
         click.echo(text, nl=False, color=True)
     except BrokenPipeError:
-        # The reader has what it wanted (`| head`); Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has what it wanted (`| head`).
+        _forget_stdout()
+
+
+def print_line(line: str) -> None:
+    """Write a line to stdout at once; where nobody reads any more, there is no more to do.
+
+    Raises:
+        click.exceptions.Exit: the reader has gone.
+    """
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        _forget_stdout()
+        raise click.exceptions.Exit from None
+
+
+def _forget_stdout() -> None:
+    """Let stdout lead nowhere; Python would complain of a broken pipe once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file in one step: a reader sees the old content or the new, never half."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of another when it is whole."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+        yield temporary
         mode = path.stat().st_mode if path.exists() else 0o644
         temporary.chmod(mode & 0o777)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Say in hubmem's words that a file cannot be written.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from error

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hubmem.hub.source import Allowance, Pacer
 
 # Left for whatever else uses the same token: a scan must not lock its owner out.
-_SPARE_SHARE = 0.02
+SPARE_SHARE = 0.02
 # Longer than any window: a quota is always worth waiting for, a server that asks for an hour is not.
 _LONGEST_PAUSE_SECONDS = 900.0
 # Which bucket a path draws on, and how often, until an answer has shown it: a small file behind
@@ -94,7 +94,7 @@ class Bucket:
 
     @property
     def _spare(self) -> int:
-        return int((self.limit or 0) * _SPARE_SHARE)
+        return int((self.limit or 0) * SPARE_SHARE)
 
     def _begin(self, now: float, left: int | None, ends_by: float) -> None:
         self.left, self.ends_by, self.began = left, ends_by, now

@@ -1,0 +1,157 @@
+"""`hubmem scan`: many repos."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hubmem.cli.options import hub_options, workload_options
+
+_FORMATS = ("jsonl", "csv", "markdown", "html", "parquet")
+_SORTS = ("trending_score", "downloads", "likes", "last_modified", "created_at")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[REPO|FILE|-]…")
+@click.option("--author", help="Of the Hub's models: this user's or organization's.")
+@click.option("--search", help="Of the Hub's models: those with this in their id.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="TAG", help="Of the Hub's models: those so tagged."
+)
+@click.option("--sort", type=click.Choice(_SORTS), help="The order of the Hub's models.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many of the Hub's models.")
+@click.option(
+    "--gpu",
+    "gpus",
+    multiple=True,
+    metavar="[N×]GPU",
+    help="Hold each against this GPU: H100-80GB, 2xA100-80GB, 24GiB.",
+)
+@workload_options
+@click.option("--check", is_flag=True, help="Exit 1 unless each fits every GPU.")
+@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="jsonl", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to a file; OUTPUT.sqlite beside it keeps the answers, so that the same command goes on.",
+)
+@click.option("--ordered", is_flag=True, help="Lines in the order of the repos, not as they are finished.")
+@click.option("--refresh", is_flag=True, help="Read again what has moved since it was stored.")
+@click.option("--dry-run", is_flag=True, help="Say how many requests it takes and how long; make none.")
+@click.option("--query", metavar="SQL", help="Ask a finished scan instead: \"fits='4090' and total < 20e9\".")
+@click.option(
+    "--executor",
+    default="threads",
+    show_default=True,
+    metavar="threads|processes[:N]|dask://HOST:PORT",
+    help="Where plans are made.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 256), default=16, show_default=True, help="Repos read at once."
+)
+@hub_options
+def scan(
+    *,
+    names: tuple[str, ...],
+    author: str | None,
+    search: str | None,
+    filters: tuple[str, ...],
+    sort: str | None,
+    limit: int | None,
+    check: bool,
+    output_format: str,
+    output: Path | None,
+    ordered: bool,
+    refresh: bool,
+    dry_run: bool,
+    query: str | None,
+    executor: str,
+    threads: int,
+    offline: bool,
+    no_bundled: bool,
+    verbose: bool,
+    **request: Any,
+) -> int:
+    r"""Say of many repos what they take: of a file of ids, of an author, of the whole Hub.
+
+    Requests keep within the Hub's quotas. A repo that cannot be read is a line with its reason.
+
+    \b
+    Exit codes: 0 answered, repo by repo · 1 one does not fit (--check) · 2 usage
+    · 4 the Hub or the disk failed: the same command goes on.
+    """
+    if query is not None:
+        return _ask(names, query, output_format, output)
+    from hubmem.cli.output import print_line
+    from hubmem.cli.scan_progress import show_progress
+    from hubmem.hub.opening import Access
+    from hubmem.request import Request
+    from hubmem.scanning.asked import fingerprint
+    from hubmem.scanning.listing import Search
+    from hubmem.scanning.order import Order, carried_out, foretell
+    from hubmem.scanning.pace import QuotaPacer
+
+    searched = Search(author=author, search=search, filters=filters, sort=sort, limit=limit)
+    order = Order(
+        names=names,
+        search=searched if searched != Search() else None,
+        request=Request.of(**request),
+        output=output,
+        lines=output_format == "jsonl",
+        ordered=ordered,
+        refresh=refresh,
+        executor=executor,
+        threads=threads,
+    )
+    if dry_run:
+        click.echo("\n".join(foretell(order)))
+        return 0
+    pacer = QuotaPacer()
+    with show_progress(verbose=verbose, pacer=pacer, total=limit, kept=str(output or "")) as progress:
+        access = Access(offline=offline, bundled=not no_bundled, observer=progress, warn=progress.warn)
+        with carried_out(order, access, pacer=pacer, write_line=print_line, tell=progress.tell) as store:
+            if not order.lines:
+                values = (result.value for _, result in store.answers())
+                _render(values, fingerprint(order.request), output_format, output)
+            progress.summarize(store)
+            return int(check and store.misfits() > 0)
+
+
+def _ask(names: tuple[str, ...], query: str, output_format: str, output: Path | None) -> int:
+    """Answer a question from a store."""
+    from hubmem.cli.output import deliver_parts
+    from hubmem.scanning import query as questions
+
+    store = questions.find_store(names, Path())
+    if questions.is_statement(query):
+        deliver_parts(questions.table(store, query, output_format), output)
+    elif output_format == "jsonl":
+        deliver_parts((f"{line}\n" for line in questions.reports(store, query)), output)
+    else:
+        _render(questions.reports(store, query), questions.asked(store), output_format, output)
+    return 0
+
+
+def _render(values: Iterator[str], asked: str, output_format: str, output: Path | None) -> None:
+    """Results in another form than their own."""
+    from hubmem.cli.output import deliver_parts, refusing, replacing
+    from hubmem.render import html, rows
+    from hubmem.scanning import parquet
+    from hubmem.scanning.asked import columns_of, in_words
+
+    gpus = columns_of(asked)
+    flat = (rows.Row.of(json.loads(value)) for value in values)
+    if output_format == "parquet":
+        if output is None:
+            raise click.UsageError("--format parquet needs --output.")
+        with refusing(output), replacing(output) as temporary:
+            parquet.write(temporary, flat, gpus)
+    elif output_format == "html":
+        deliver_parts(html.render(flat, gpus, asked=in_words(asked)), output)
+    elif output_format == "csv":
+        deliver_parts(rows.render_csv(flat, gpus), output)
+    else:
+        deliver_parts(rows.render_markdown(flat, gpus), output)

@@ -1,0 +1,58 @@
+"""What a scan asks of every repo, as text that a store keeps: of one text, the answers are the same."""
+
+import json
+from dataclasses import asdict
+from enum import Enum
+
+from hubmem.fit.gpus import Target
+from hubmem.memory.workload import DEFAULT_CONTEXT
+from hubmem.request import Request
+
+
+def fingerprint(request: Request) -> str:
+    """A request as text."""
+    values = {
+        "workload": asdict(request.workload),
+        "context": request.context,
+        "gpus": columns(request),
+        "named": request.named,
+    }
+    return json.dumps(values, default=_plain, sort_keys=True)
+
+
+def columns(request: Request) -> list[str]:
+    """The headings of a request's accelerators, in its order."""
+    return list(map(_column, request.targets))
+
+
+def columns_of(text: str) -> list[str]:
+    """The same from a fingerprint."""
+    return list(json.loads(text)["gpus"])
+
+
+def in_words(text: str) -> str:
+    """A fingerprint for people.
+
+    >>> in_words(fingerprint(Request.of(context=4096, dtype="nf4")))
+    'inference · transformers · batch 1 · 4,096 tokens · weights as nf4'
+    """
+    values = json.loads(text)
+    workload, context = values["workload"], values["context"]
+    weights, cache = workload["weight_dtype"], workload["kv_dtype"]
+    parts = [
+        f"{workload['train']} training" if workload["train"] else "inference",
+        workload["engine"],
+        f"batch {workload['batch']}",
+        f"{context:,} tokens" if context else f"{DEFAULT_CONTEXT:,} tokens or the model's limit",
+        f"weights as {weights or 'stored'}",
+        *([f"cache as {cache}"] if cache else []),
+    ]
+    return " · ".join(parts)
+
+
+def _column(target: Target) -> str:
+    return f"{target.count}x{target.gpu.name}" if target.count else target.gpu.name
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, Enum) else str(value)

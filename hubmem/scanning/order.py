@@ -1,0 +1,159 @@
+"""A whole scan as one value, and how it is carried out: from what a user names to a store of answers."""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from hubmem.errors import UsageError
+from hubmem.hub.opening import Access, open_transport
+from hubmem.request import Request
+from hubmem.scanning import forecast
+from hubmem.scanning.asked import fingerprint
+from hubmem.scanning.executors import open_executor
+from hubmem.scanning.lines import InOrder, WriteLine, open_lines
+from hubmem.scanning.listing import PAGE_SIZE, Candidate, Search, listed, with_heads
+from hubmem.scanning.naming import named
+from hubmem.scanning.pace import QuotaPacer
+from hubmem.scanning.query import select, store_beside
+from hubmem.scanning.run import result_of, run
+from hubmem.scanning.scan import THREADS, Planning, Reading, begin_reading
+from hubmem.scanning.store import Result, Store, held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A scan as it is asked for.
+
+    Attributes:
+        names: repos, files of repos, `-` for standard input.
+        search: models of the Hub's list, or None.
+        output: a file for the answers, beside which the store is kept; None for a store of this run alone.
+        lines: whether the answers are written as lines of JSON while the scan runs.
+        ordered: whether those come in the order the repos were asked for.
+        refresh: whether repos that have moved since they were stored are read again.
+        executor: a name as `hubmem.scanning.executors` takes it.
+    """
+
+    names: tuple[str, ...]
+    search: Search | None
+    request: Request
+    output: Path | None
+    lines: bool = True
+    ordered: bool = False
+    refresh: bool = False
+    executor: str = "threads"
+    threads: int = THREADS
+
+    def check(self) -> None:
+        """Refuse what cannot be carried out before anything is touched.
+
+        Raises:
+            UsageError: it says why.
+        """
+        if not self.names and self.search is None:
+            raise UsageError("Nothing to scan.", hint="Name repos, a file of them, or --author, --search …")
+        named(self.names)
+
+
+@contextmanager
+def carried_out(
+    order: Order,
+    access: Access,
+    *,
+    pacer: QuotaPacer,
+    write_line: WriteLine,
+    tell: Callable[[Result], None],
+) -> Iterator[Store]:
+    """Do a scan to its end, and show its store.
+
+    Args:
+        order: the scan.
+        access: how the Hub may be read.
+        pacer: keeps the Hub's quotas.
+        write_line: where lines go that go to no file.
+        tell: hears each answer.
+
+    Raises:
+        HubmemError: the scan cannot begin or cannot go on; what was answered is kept.
+    """
+    order.check()
+    with ExitStack() as stack:
+        path = store_beside(order.output) if order.output else stack.enter_context(_passing_store())
+        stack.enter_context(held(path))
+        store = Store(path, request=fingerprint(order.request), warn=access.warn)
+        stack.enter_context(closing(store))
+        with ExitStack() as running:
+            executor = running.enter_context(open_executor(order.executor))
+            reading = running.enter_context(begin_reading(access, threads=order.threads, pacer=pacer))
+            write = running.enter_context(_writer(order, store, access.warn, write_line))
+            run(
+                _candidates(order, reading, store),
+                store=store,
+                reading=reading,
+                planning=Planning(request=order.request, executor=executor, then=result_of),
+                refresh=order.refresh,
+                hearers=(write, tell),
+            )
+        yield store
+
+
+def _candidates(order: Order, reading: Reading, store: Store) -> Iterator[Candidate]:
+    transport = open_transport(reading.session, reading.access)
+    names = named(order.names)
+    if order.refresh:
+        known = with_heads(names, transport, lambda repo: store.find(repo) is not None)
+    else:
+        known = (Candidate(repo=repo) for repo in names)
+    return chain(known, listed(transport, order.search) if order.search else ())
+
+
+@contextmanager
+def _writer(
+    order: Order, store: Store, warn: Callable[[str], None], write_line: WriteLine
+) -> Iterator[Callable[[Result], None]]:
+    """What is done with each answer as it comes: lines of JSON, or nothing."""
+    with ExitStack() as stack:
+        if not order.lines:
+            yield lambda _: None
+            return
+        if order.output:
+            write_line = stack.enter_context(open_lines(order.output, warn=warn))
+        yield InOrder(store, write_line) if order.ordered else lambda result: write_line(result.value)
+
+
+@contextmanager
+def _passing_store() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="hubmem-") as folder:
+        yield Path(folder) / "scan.sqlite"
+
+
+def foretell(order: Order) -> Iterator[str]:
+    """What a scan will ask of the Hub and how long that takes, in lines; asks nothing.
+
+    Raises:
+        UsageError: the order cannot be carried out.
+    """
+    order.check()
+    repos, pages = _unread(order), 0
+    if order.search:
+        yield "What the Hub lists is counted as not read before."
+        if order.search.limit is None:
+            yield f"How much it lists is not known: {PAGE_SIZE:,} repos are taken for it."
+        repos += order.search.limit or PAGE_SIZE
+        pages = math.ceil((order.search.limit or PAGE_SIZE) / PAGE_SIZE)
+    yield from forecast.lines(repos, pages=pages)
+
+
+def _unread(order: Order) -> int:
+    """How many of the named repos have no answer yet that stands."""
+    names = set(named(order.names))
+    path = store_beside(order.output) if order.output else None
+    if path is None or not path.is_file():
+        return len(names)
+    rows = select(path, "SELECT repo FROM results WHERE NOT retryable")
+    next(rows)
+    return len(names.difference(repo for (repo,) in rows))
