@@ -4,7 +4,7 @@ Bytes are whole numbers of blocks, never a rounded number of bits a weight.
 
 Source: `GGML_QUANT_SIZES` and `GGMLQuantizationType` of gguf 0.19 (gguf-py/gguf/constants.py in llama.cpp);
 the sums are the fields of the structs in ggml-common.h. Types 31 to 33 were removed from ggml in 2024, when
-rows of Q4_0 came to be interleaved on loading.
+rows of Q4_0 came to be interleaved on loading; type 42 came in July 2026, after gguf 0.19.
 """
 
 from dataclasses import dataclass
@@ -72,6 +72,7 @@ _ROWS = (
     ("MXFP4", 39, 32, 1 + 16),
     ("NVFP4", 40, 64, 4 + 32),
     ("Q1_0", 41, 128, 2 + 16),
+    ("Q2_0", 42, 64, 2 + 16),
 )
 _TYPES = [GgmlType(name=name, number=number, block=block, block_nbytes=n) for name, number, block, n in _ROWS]
 BY_NUMBER = {row.number: row for row in _TYPES}

@@ -6,11 +6,13 @@ parameters × bits: every count of bytes is a whole number of a matrix's shape.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from hubmem.errors import UsageError
-from hubmem.weights.census import TensorGroup
+from hubmem.weights.census import Census, TensorGroup
+from hubmem.weights.gguf_mixtures import MIXTURES, Facts, Mixture, facts_of
+from hubmem.weights.gguf_mixtures import nbytes as mixture_nbytes
 from hubmem.weights.roles import Role
 
 # Never a quantized linear layer, in any of the tools below: transformers' `get_keys_to_not_convert` keeps the
@@ -62,6 +64,39 @@ class Target:
         """Whether the method changes these tensors."""
         return self.matrix_nbytes is not None and group.role not in self.kept and is_linear(group)
 
+    def of(self, census: Census) -> "Target":  # noqa: ARG002 - most methods treat each tensor by itself
+        """The precision with what it needs to know of the whole model."""
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufTarget(Target):
+    """A quantization of llama.cpp, which gives each tensor a type by its place in the model.
+
+    Attributes:
+        mixture: which type to which tensor.
+        facts: of the model; None where only the group at hand tells.
+    """
+
+    mixture: Mixture
+    facts: Facts | None = None
+
+    def nbytes(self, group: TensorGroup) -> int:
+        """Bytes of all tensors of a group in a GGUF file of this quantization; buffers stay as they are."""
+        if group.role is Role.BUFFER:
+            return group.nbytes
+        if group.unpacked is None:
+            return 0
+        return mixture_nbytes(self.mixture, group, self.facts or facts_of([group]))
+
+    def quantizes(self, group: TensorGroup) -> bool:
+        """Whether these tensors are held in fewer than 16 bits."""
+        return group.unpacked is not None and 8 * self.nbytes(group) < 16 * group.parameters
+
+    def of(self, census: Census) -> "GgufTarget":
+        """The quantization of that model: layers are counted and heads compared over all its tensors."""
+        return replace(self, facts=facts_of(census.groups))
+
 
 def is_linear(group: TensorGroup) -> bool:
     """Whether tensors are the matrices of linear layers: one each, or of all experts in three dimensions."""
@@ -77,16 +112,17 @@ def is_linear(group: TensorGroup) -> bool:
 def parse(text: str) -> Target:
     """The precision a user asks for.
 
-    >>> parse("NF4").label, parse("4bit").name, parse("int4").name, parse("bfloat16").name
-    ('4-bit (nf4)', 'nf4', 'gptq-int4', 'bf16')
+    >>> parse("NF4").label, parse("4bit").name, parse("int4").name, parse("gguf:q4_k_m").name
+    ('4-bit (nf4)', 'nf4', 'gptq-int4', 'gguf:Q4_K_M')
 
     Raises:
         UsageError: no precision is called so.
     """
     name = text.lower().removeprefix("torch.")
-    target = BY_NAME.get(_ALIASES.get(name, name))
+    target = _BY_SPELLING.get(_ALIASES.get(name, name))
     if target is None:
-        raise UsageError(f"Unknown precision {text!r}.", hint=f"Known: {', '.join(BY_NAME)}.")
+        known = ", ".join(row.name for row in _ROWS)
+        raise UsageError(f"Unknown precision {text!r}.", hint=f"Known: {known}, and gguf:Q4_K_M and its kin.")
     return target
 
 
@@ -218,7 +254,19 @@ _ROWS = (
     ),
 )
 
-BY_NAME = {row.name: row for row in _ROWS}
+_GGUF_ROWS = tuple(
+    GgufTarget(
+        name=f"gguf:{name}",
+        label=f"GGUF {name}",
+        matrix_nbytes=None,
+        mixture=mixture,
+        source="llama.cpp, src/llama-quant.cpp: llama_tensor_get_type_impl",
+    )
+    for name, mixture in MIXTURES.items()
+)
+
+BY_NAME: dict[str, Target] = {row.name: row for row in (*_ROWS, *_GGUF_ROWS)}
+_BY_SPELLING = {name.lower(): row for name, row in BY_NAME.items()}
 # "4bit" and "8bit" are what `load_in_4bit` and `load_in_8bit` of transformers do; an "int4" is on an integer
 # grid, which NF4 is not.
 _ALIASES = {

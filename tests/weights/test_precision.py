@@ -5,13 +5,17 @@ from dataclasses import replace
 
 import pytest
 from hubmem.errors import UsageError
-from hubmem.weights.census import TensorGroup, fold_file
+from hubmem.weights.census import Census, TensorGroup, fold_file
 from hubmem.weights.precision import BY_NAME, Target, parse
+from hubmem.weights.quantization import apply
+from hubmem.weights.quantization_config import read_quantization
 from hubmem.weights.safetensors import Tensor
 
-from tests.weights.records import stored_census
+from tests.weights.records import RECORDS, stored_census
 
-every_target = pytest.mark.parametrize("target", BY_NAME.values(), ids=BY_NAME)
+# What llama.cpp does with the tensors below is in test_gguf_mixtures.
+METHODS = {name: target for name, target in BY_NAME.items() if not name.startswith("gguf:")}
+every_target = pytest.mark.parametrize("target", METHODS.values(), ids=METHODS)
 
 
 def group(name: str, *shape: int, dtype: str = "BF16") -> TensorGroup:
@@ -119,3 +123,46 @@ def test_an_unknown_precision_is_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(UsageError, match="Unknown precision") as caught:
         parse(text)
     assert "nf4" in caught.value.hint
+
+
+def counted(repo: str) -> Census:
+    return apply(stored_census(repo), read_quantization(RECORDS[repo]["config"]))
+
+
+def weight(census: Census, name: str) -> int:
+    return sum(map(parse(name).of(census).nbytes, census.groups))
+
+
+# A quantized repo, the repo it was made from, and how.
+SIBLINGS = [
+    ("Qwen/Qwen2.5-7B-Instruct-AWQ", "Qwen/Qwen2.5-7B-Instruct", "awq-int4"),
+    ("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "meta-llama/Llama-3.1-8B-Instruct", "gptq-int4"),
+    ("RedHatAI/Llama-3.3-70B-Instruct-quantized.w4a16", "meta-llama/Llama-3.3-70B-Instruct", "gptq-int4"),
+    ("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "meta-llama/Llama-3.1-8B-Instruct", "fp8"),
+    ("Qwen/Qwen3-30B-A3B-FP8", "Qwen/Qwen3-30B-A3B", "fp8-block"),
+    ("unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit", "meta-llama/Llama-3.1-8B-Instruct", "nf4-dq"),
+]
+
+
+@pytest.mark.parametrize(("quantized", "base", "name"), SIBLINGS)
+def test_a_quantized_repo_is_predicted_from_its_base(quantized: str, base: str, name: str) -> None:
+    assert weight(counted(base), name) == pytest.approx(stored_census(quantized).stored_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("repo", "name"),
+    [
+        *((quantized, name) for quantized, _, name in SIBLINGS),
+        ("deepseek-ai/DeepSeek-V3", "fp8-block"),
+        ("openai/gpt-oss-20b", "mxfp4-experts"),
+        ("openai/gpt-oss-120b", "mxfp4-experts"),
+    ],
+)
+def test_a_quantized_repo_asked_for_in_its_own_precision_weighs_what_it_does(repo: str, name: str) -> None:
+    """Packed weights are unpacked to the shapes they had, or the scales would come out otherwise."""
+    assert weight(counted(repo), name) == pytest.approx(stored_census(repo).stored_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize(("quantized", "base", "_"), SIBLINGS)
+def test_a_quantized_repo_and_its_base_are_one_in_sixteen_bits(quantized: str, base: str, _: str) -> None:
+    assert weight(counted(quantized), "bf16") == pytest.approx(weight(counted(base), "bf16"), rel=0.001)
