@@ -1,6 +1,7 @@
 """What a process holds on a device outside the framework's allocator, and what the allocator keeps unused."""
 
 from hubmem.memory.plan import Basis, Term
+from hubmem.memory.workload import Workload
 from hubmem.units import MIB
 
 # Total less free memory with an idle context, by device: MI300X 0.33 GiB, A100 424 MiB, RTX 4090 451 MiB,
@@ -16,6 +17,29 @@ _WORKSPACE_HIGH = 32 * MIB
 
 RESERVED_BY_INFERENCE = (1.04, 1.21)
 """Reserved over allocated bytes, median and 95th percentile of simulated runs of the caching allocator."""
+
+
+# The same for one step of training, by precision without and with checkpointing.
+_RESERVED_BY_TRAINING = {
+    ("full", "bf16", False): (1.05, 1.12),
+    ("full", "fp32", False): (1.09, 1.16),
+    ("full", "amp", False): (1.08, 1.15),
+    ("full", "bf16", True): (1.13, 1.26),
+    ("full", "fp32", True): (1.13, 1.26),
+    ("full", "amp", True): (1.16, 1.33),
+    ("lora", False): (1.03, 1.10),
+    ("lora", True): (1.12, 1.25),
+    ("qlora", False): (1.04, 1.09),
+    ("qlora", True): (1.15, 1.24),
+}
+
+
+def reserved_by_training(workload: Workload) -> tuple[float, float]:
+    """Reserved over allocated bytes of a step: median and 95th percentile of simulated runs."""
+    checkpointed = workload.checkpointing != "none"
+    if workload.train == "full":
+        return _RESERVED_BY_TRAINING["full", workload.precision, checkpointed]
+    return _RESERVED_BY_TRAINING[workload.train or "lora", checkpointed]
 
 
 def overheads() -> tuple[Term, ...]:

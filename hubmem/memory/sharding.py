@@ -139,9 +139,10 @@ class Rank:
         """Bytes of the chosen groups on this rank, given the size of each group undivided."""
         undivided = self.stage.first and self.stage.last
         groups = self.census.kinds if undivided else self.census.groups
-        return sum(self._part(group, size(group)) for group in groups if chosen(group))
+        return sum(self.part(group, size(group)) for group in groups if chosen(group))
 
-    def _part(self, group: TensorGroup, nbytes: int) -> int:
+    def part(self, group: TensorGroup, nbytes: int) -> int:
+        """Of so many bytes of a group, those on this rank."""
         if self.whole:
             return nbytes
         share = self.stage.share(group) * self._tensor_share(group)

@@ -77,7 +77,7 @@ class _Inference:
             computation=self._computation,
             workload=self._workload,
             layers=tuple(layer for layer, _ in architecture.distinct_layers),
-            itemsize=itemsize,
+            arithmetic=self._arithmetic,
             tokens=1 if architecture.encoder else rank.workload.context,
             keys=1 if architecture.encoder else rank.workload.context,
             source=(rank.workload.encoder_context or rank.workload.context) if architecture.encoder else 0,

@@ -33,6 +33,8 @@ class Workload:
         train: how it is trained; None for inference.
         precision: what training computes in: pure fp32, pure bf16, or bf16 beside fp32 master weights (amp).
         rank, lora_targets: of LoRA adapters.
+        adapter_dtype: of LoRA adapters: float32, as PEFT makes them, or the model's.
+        accumulation: micro-batches whose gradients are summed before a step.
         tp, pp, ep, dp: ranks of tensor, pipeline, expert and data parallelism.
         zero: ZeRO stage, 0 to 3.
     """
@@ -53,6 +55,8 @@ class Workload:
     optimizer: str = "adamw"
     rank: int = 16
     lora_targets: str = "attention"
+    adapter_dtype: Literal["fp32", "model"] = "fp32"
+    accumulation: int = 1
     tp: int = 1
     pp: int = 1
     ep: int = 1
@@ -65,7 +69,7 @@ class Workload:
         Raises:
             UsageError: a count that is not positive, or absurd.
         """
-        for name in ("batch", "context", "encoder_context", "rank", "tp", "pp", "ep", "dp"):
+        for name in ("batch", "context", "encoder_context", "rank", "accumulation", "tp", "pp", "ep", "dp"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= _LARGEST:
                 raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {value}.")

@@ -8,11 +8,21 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
-from hubmem.memory.programs.computation import Computation, Projection, Residual, Rotation
+from hubmem.memory.programs.computation import Computation, Norm, Projection, Residual, Rotation
 from hubmem.memory.programs.kernels import Call, Given, Mask, attend
 from hubmem.memory.programs.mlp import feed_forward
 from hubmem.memory.programs.norms import norm
-from hubmem.memory.programs.operators import add, constant, copy, dropout, linear, multiply, unary
+from hubmem.memory.programs.operators import (
+    FLOAT32,
+    HALF,
+    add,
+    constant,
+    copy,
+    dropout,
+    linear,
+    multiply,
+    unary,
+)
 from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
 from hubmem.models.architecture import FeedForward
 from hubmem.models.mixers import Attention, LatentAttention
@@ -56,12 +66,19 @@ def trace_layer(block: Block, arithmetic: Arithmetic, *, input_needs_grad: bool 
     The first layer of a model with LoRA alone gets an input that wants no gradient.
     """
     tape = Tape(arithmetic)
-    stream = Storage("residual stream", "h", block.hidden, arithmetic.itemsize)
+    itemsize = stream_itemsize(block.computation, arithmetic)
+    stream = Storage("residual stream", "h", block.hidden, itemsize)
     x = Value(stream, block.hidden, needs_grad=arithmetic.trains and input_needs_grad)
     # The model's loop over its layers refers to a layer's input until the layer returns.
     with tape.holding(x) as held:
         y = _LAYERS[block.computation.residual](tape, block, x, held)
     return tape.finish(y)
+
+
+def stream_itemsize(computation: Computation, arithmetic: Arithmetic) -> int:
+    """Bytes of an element of the residual stream: autocast's norm of the embeddings makes it float32."""
+    normed = computation.embedding_norm and computation.norm is Norm.LAYER
+    return FLOAT32 if arithmetic.autocast and normed else arithmetic.itemsize
 
 
 def _one_after_another(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
@@ -145,8 +162,9 @@ def _across(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
         q = linear(tape, x, "q_proj", "q", mixer.heads * mixer.key_dim)
         k, v = _cross_keys(tape, block, mixer, source)
         inside += [q, k, v]
-        call = replace(_call(block, mixer), mask=Mask.NONE, pairs=Extent.CROSS)
-        made = _attended(tape, block, call, Given(q, k, v), held)
+        call = replace(_call(block, mixer), mask=Mask.NONE, pairs=Extent.CROSS, bias_in_order=True)
+        bias = _no_bias(tape, mixer) if block.computation.relative_bias else None
+        made = _attended(tape, block, call, Given(q, k, v, bias), held)
     return dropout(tape, made, block.computation.dropout)
 
 
@@ -180,31 +198,50 @@ def _call(block: Block, mixer: Attention | LatentAttention) -> Call:
         value_dim=mixer.value_dim,
         mask=block.mask,
         eager=block.eager,
+        causal=block.across is not None,
     )
 
 
 def _relative_bias(tape: Tape, block: Block) -> Value:
     """T5: one learned score a head and distance, made by the first layer for all."""
-    return constant("bias of positions", "a", block.mixer.heads, tape.arithmetic.itemsize, Extent.SQUARE)
+    heads, arithmetic = block.mixer.heads, tape.arithmetic
+    bias = constant("bias of positions", "a", heads, arithmetic.itemsize, Extent.SQUARE)
+    return replace(bias, needs_grad=arithmetic.base_trains)
+
+
+def _no_bias(tape: Tape, mixer: Attention) -> Value:
+    """T5: attention across to the encoder adds zeros, made once for all layers."""
+    itemsize = HALF if tape.arithmetic.autocast else tape.arithmetic.itemsize
+    return constant("bias of no positions", "a", mixer.heads, itemsize, Extent.CROSS_SQUARE)
 
 
 @lru_cache(maxsize=64)
 def trace_relative_bias(block: Block, arithmetic: Arithmetic) -> Trace:
-    """The first layer sorts every distance into a bucket, in 64-bit integers.
+    """In the first layer every distance is sorted into a bucket, in 64-bit integers, and its score looked up.
 
-    Source: transformers 5.23, models/t5/modeling_t5.py, _relative_position_bucket.
+    Source: transformers 5.23, models/t5/modeling_t5.py, _relative_position_bucket and compute_bias.
     """
     tape = Tape(arithmetic)
-    width = block.mixer.heads * block.mixer.key_dim
+    heads = block.mixer.heads
+    width = heads * block.mixer.key_dim
     stream = Value(Storage("residual stream", "h", block.hidden, arithmetic.itemsize), block.hidden)
-    names = ("distances", "side", "magnitudes", "logarithms", "bound", "far buckets")
+    inner = Value(Storage("norm", "h", block.hidden, arithmetic.itemsize), block.hidden)
+    projected = (Value(Storage(name, "q", width, arithmetic.itemsize), width) for name in ("q", "k", "v"))
+    names = ("distances", "side", "magnitudes", "logarithms", "bound")
     integers = [Storage(name, "1", 1, 8, Extent.SQUARE) for name in names]
     near = Storage("near", "1", 1, 1, Extent.SQUARE)
-    with tape.holding(stream):
-        inner = norm(tape, block.computation, stream)
-        with tape.holding(inner, *(linear(tape, inner, name, "q", width) for name in ("q", "k", "v"))):
-            (distances, *_) = tape.run("buckets of distances", (), (*integers, near))
-    return tape.finish(distances)
+    buckets = Storage("buckets of distances", "1", 1, 8, Extent.SQUARE)
+    scores = Value(Storage("score of a bucket", "a", 0, 0, Extent.ONCE), 0, arithmetic.base_trains)
+    with tape.holding(stream, inner, *projected):
+        (index,) = tape.run("buckets of distances", (), (buckets,), scratch=(*integers, near))
+        table = Storage("bias of positions", "a", heads, arithmetic.itemsize, Extent.SQUARE)
+        (bias,) = tape.run("look up", (index, scores), (table,), saves=(index,))
+        if block.across:
+            zeros = _no_bias(tape, block.across).storage
+            zeros = replace(zeros, counted=True)
+            saves = () if block.eager else (Value(zeros, zeros.width),)
+            tape.run("zeros", (bias,), (zeros,), saves=saves)
+    return tape.finish(bias)
 
 
 def _projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> tuple[Value, Value, Value]:
@@ -250,15 +287,13 @@ def _rotated(tape: Tape, computation: Computation, x: Value) -> Value:
     if computation.rotation is Rotation.NONE:
         return x
     label = x.storage.label
-    turned = multiply(tape, x, _SINES, f"{label}·cos")
+    # One row of sines a position serves every head and layer, in the dtype of the residual stream.
+    sines = constant("sines", "D", 0, tape.arithmetic.itemsize)
+    turned = multiply(tape, x, sines, f"{label}·cos")
     half = copy(tape, x, f"rotate_half({label})")
-    half = multiply(tape, half, _SINES, f"rotate_half({label})·sin")
+    half = multiply(tape, half, sines, f"rotate_half({label})·sin")
     turned = add(tape, turned, half, f"{label} rotated")
     return turned if computation.rotation is Rotation.FULL else copy(tape, turned, f"{label} joined")
-
-
-# One row of sines a position serves every head and layer: too small to count.
-_SINES = constant("sines", "D", 0, 1)
 
 
 def _cached(tape: Tape, block: Block, x: Value) -> Value:

@@ -70,6 +70,7 @@ class Computation:
     """Facts about a family's code.
 
     Attributes:
+        gated_activation: that of MLPs with a gate, where it is another one (T5 1.1).
         fused_kernels: whether attention may run in one kernel (`sdpa`); without, scores are always made.
         groups_heads: whether that kernel is told that query heads share keys.
         always_masked: whether it is given a mask even where it could do without.
@@ -96,6 +97,7 @@ class Computation:
         learned_positions: whether it refers to a row for each position too.
         embedding_norm: whether the sum of embeddings goes through a norm.
         embedding_dropout: of the sum of embeddings.
+        output_dropout: of the last layer's output, after its norm.
         mlm_transform: whether a layer and a norm stand before the head, and no norm after the layers.
     """
 
@@ -104,6 +106,7 @@ class Computation:
     projection: Projection = Projection.SEPARATE
     rotation: Rotation = Rotation.FULL
     activation: Activation = Activation.FUSED
+    gated_activation: Activation | None = None
     fused_kernels: bool = True
     groups_heads: bool = True
     always_masked: bool = False
@@ -130,4 +133,5 @@ class Computation:
     learned_positions: bool = False
     embedding_norm: bool = False
     embedding_dropout: float = 0.0
+    output_dropout: float = 0.0
     mlm_transform: bool = False

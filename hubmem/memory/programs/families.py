@@ -56,9 +56,7 @@ _ROWS: dict[str, Computation] = {
         activation=Activation.GELU_NEW,
         dropout=0.1,
     ),
-    "starcoder2": replace(
-        _LLAMA, norm=Norm.LAYER, mlp_dropout=0.1, attention_dropout=0.1, embedding_dropout=0.1
-    ),
+    "starcoder2": replace(_LLAMA, norm=Norm.LAYER, dropout=0.1, attention_dropout=0.1, embedding_dropout=0.1),
     "gpt_neox": Computation(
         norm=Norm.LAYER,
         residual=Residual.PARALLEL_TWO,
@@ -117,7 +115,7 @@ _ROWS: dict[str, Computation] = {
         softmax_float32=False,
     ),
     "bert roberta": _BERT,
-    "distilbert": _BERT,
+    "distilbert": replace(_BERT, dropout=0.0, mlp_dropout=0.1),
     "albert": replace(
         _BERT, activation=Activation.GELU_NEW, dropout=0.0, attention_dropout=0.0, embedding_dropout=0.0
     ),
@@ -129,6 +127,9 @@ _ROWS: dict[str, Computation] = {
         dropout=0.1,
         attention_dropout=0.1,
         inner_dropout=0.1,
+        embedding_dropout=0.1,
+        output_dropout=0.1,
+        gated_activation=Activation.GELU_NEW,
         relative_bias=True,
         logits_float32=False,
     ),

@@ -3,12 +3,12 @@
 Symbols: h hidden size, V vocabulary, E width of the embedding where it is not h.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from hubmem.memory.programs.computation import Computation
 from hubmem.memory.programs.norms import norm
-from hubmem.memory.programs.operators import FLOAT32, cast, dropout, linear, unary
+from hubmem.memory.programs.operators import FLOAT32, HALF, cast, dropout, in_float32, linear, unary
 from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
 
 
@@ -49,33 +49,84 @@ def trace_loss(ends: Ends, arithmetic: Arithmetic) -> Trace:
     """
     tape = Tape(arithmetic)
     _, logits = _logits(tape, ends)
-    with tape.holding(logits) as held:
-        if ends.computation.logits_float32 or arithmetic.autocast:
-            logits = cast(tape, logits, FLOAT32)
-            held.append(logits)
-        logarithms = unary(tape, logits, "log softmax", saves_output=True)
-        (loss,) = tape.run(
-            "negative log likelihood", (logarithms,), (Storage("loss", "1", 1, FLOAT32, Extent.ONCE),)
-        )
+    with tape.holding(logits):
+        loss = _negative_log_likelihood(tape, ends, logits)
     return tape.finish(loss)
 
 
 @lru_cache(maxsize=256)
-def trace_embedding(ends: Ends, arithmetic: Arithmetic) -> Trace:
-    """From token ids to the first layer's input."""
+def trace_outputs(ends: Ends, arithmetic: Arithmetic) -> Trace:
+    """After autocast has ended accelerate copies the logits to float32, though only the loss is used.
+
+    Source: accelerate 1.15, utils/operations.py, convert_outputs_to_fp32.
+    """
+    tape = Tape(arithmetic)
+    logits = Value(Storage("logits", "V", ends.vocabulary, HALF, Extent.ROWS), ends.vocabulary)
+    with tape.holding(logits):
+        outputs = cast(tape, logits, FLOAT32)
+    return tape.finish(outputs)
+
+
+def _negative_log_likelihood(tape: Tape, ends: Ends, logits: Value) -> Value:
+    """Cross entropy in the logits' dtype, whose last operator autocast runs in float32."""
+    if ends.computation.logits_float32:
+        logits = cast(tape, logits, FLOAT32)
+    with tape.holding(logits):
+        logarithms = in_float32(tape, unary(tape, logits, "log softmax", saves_output=True))
+        loss = Storage("loss", "1", 1, FLOAT32, Extent.ONCE)
+        return tape.run("negative log likelihood", (logarithms,), (loss,), saves=(logarithms,))[0]
+
+
+@lru_cache(maxsize=256)
+def trace_embedding(ends: Ends, arithmetic: Arithmetic, *, tied: bool = False, leaf: bool = False) -> Trace:
+    """From token ids to the first layer's input.
+
+    The gradient of a tied embedding is added to the head's, which waits for it as a view that cannot be added
+    to in place; autocast's cast makes it one that can. As a leaf the embeddings themselves want a gradient,
+    so that checkpoints over frozen layers have one: then the graph keeps them.
+    """
     tape = Tape(arithmetic)
     itemsize = arithmetic.itemsize
     vocabulary = Storage(
         "embedding", "V·E", ends.vocabulary * ends.width, itemsize, Extent.ONCE, counted=False
     )
-    weight = Value(vocabulary, vocabulary.width, needs_grad=arithmetic.base_trains, parameter=True)
+    weight = Value(
+        vocabulary,
+        vocabulary.width,
+        needs_grad=arithmetic.base_trains,
+        parameter=True,
+        summed=tied and not arithmetic.autocast,
+    )
     (x,) = tape.run("embedding", (weight,), (Storage("embeddings", "h", ends.width, itemsize),))
+    if leaf:
+        x = _as_leaf(tape, ends, x)
     if ends.computation.embedding_norm:
         x = norm(tape, ends.computation, x)
     x = dropout(tape, x, ends.computation.embedding_dropout)
     if ends.width != ends.hidden:
         x = linear(tape, x, "embedding projection", "h", ends.hidden, quantizable=False)
     return tape.finish(x)
+
+
+def _as_leaf(tape: Tape, ends: Ends, x: Value) -> Value:
+    """The embeddings are kept, unless they are the first layer's input, which its checkpoint keeps."""
+    x = replace(x, needs_grad=True)
+    changed = ends.computation.embedding_norm or ends.computation.embedding_dropout
+    if changed or ends.computation.embeddings_held > 1 or ends.computation.learned_positions:
+        (x,) = tape.run("embeddings and positions", (x,), (x.storage,), saves=(x,))
+    return x
+
+
+@lru_cache(maxsize=256)
+def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
+    """The norm after an encoder's layers, whose output all of a decoder's layers refer to."""
+    tape = Tape(arithmetic)
+    x = Value(
+        Storage("residual stream", "h", ends.hidden, arithmetic.itemsize), ends.hidden, arithmetic.trains
+    )
+    y = dropout(tape, norm(tape, ends.computation, x), ends.computation.output_dropout)
+    (y,) = tape.run("encoder output", (y,), (replace(y.storage, label="encoder output"),), saves=(y,))
+    return tape.finish(y)
 
 
 def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
@@ -88,7 +139,9 @@ def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
             made = norm(tape, computation, unary(tape, made, "act", saves_input=True))
             logits = linear(tape, made, "logits", "V", ends.vocabulary, quantizable=False)
         return x, logits
-    x = norm(tape, computation, x)
+    x = dropout(tape, norm(tape, computation, x), computation.output_dropout)
+    if computation.output_dropout:
+        x = unary(tape, x, "output scaled")
     (rows,) = tape.view(x, x.width)
     weight = Storage("head", "V·h", ends.vocabulary * ends.hidden, itemsize, Extent.ONCE, counted=False)
     with tape.holding(x):
@@ -105,7 +158,7 @@ def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
 def _head(tape: Tape, rows: Value, weight: Value, ends: Ends) -> Value:
     """One row of logits a sequence while generating, one a token otherwise: so many rows."""
     if tape.arithmetic.autocast:
-        rows, weight = cast(tape, rows, 2), cast(tape, weight, 2)
+        rows, weight = cast(tape, rows, HALF), cast(tape, weight, HALF)
     saves = [value for value, other in ((rows, weight), (weight, rows)) if other.needs_grad]
     storage = Storage("logits", "V", ends.vocabulary, rows.itemsize, Extent.ROWS)
     return tape.run("head", (rows, weight), (storage,), saves=saves)[0]

@@ -10,8 +10,18 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from hubmem.memory.programs.computation import Computation, Scores
-from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, constant, copy, dropout, unary
+from hubmem.memory.programs.computation import Computation, Rotation, Scores
+from hubmem.memory.programs.operators import (
+    FLOAT32,
+    HALF,
+    add,
+    cast,
+    constant,
+    copy,
+    dropout,
+    in_float32,
+    unary,
+)
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 
 # The widest head the flash kernel takes (sdp_utils.cpp, check_head_dim_size_flash).
@@ -34,6 +44,8 @@ class Call:
         heads, kv_heads, key_dim, value_dim: its shape.
         pairs: what scores grow with.
         eager: whether scores are made by separate operators though a kernel could do it.
+        causal: whether a token sees only those before it, where a bias of positions must say so.
+        bias_in_order: whether a bias of positions need not be copied before the kernel takes it.
     """
 
     computation: Computation
@@ -44,6 +56,8 @@ class Call:
     mask: Mask
     eager: bool
     pairs: Extent = Extent.PAIRS
+    bias_in_order: bool = False
+    causal: bool = False
 
     @property
     def grouped(self) -> bool:
@@ -70,26 +84,36 @@ def attend(tape: Tape, call: Call, given: Given) -> list[Value]:
     if call.eager or not call.computation.fused_kernels:
         return _UNFUSED[call.computation.scores](tape, call, given)
     q, k, v, bias = given
-    if tape.arithmetic.autocast:
-        q, k, v = (cast(tape, value, HALF) for value in (q, k, v))
-    if bias is not None:
+    if bias is not None and not call.bias_in_order:
         bias = _laid_out(tape, call, bias)
     unmasked = call.mask is Mask.NONE and bias is None
     together = call.computation.groups_heads and unmasked and call.even
-    if call.grouped and call.computation.groups_heads and not together:
+    apart = call.grouped and call.computation.groups_heads and not together
+    if apart:
         k, v = _repeated(tape, call, k, "k repeated"), _repeated(tape, call, v, "v repeated")
-        return [_efficient(tape, call, Given(q, k, v, bias))]
-    if unmasked and call.even and q.itemsize == HALF and (together or not call.grouped):
-        return [_flash(tape, call, q, k, v)]
-    return [_math(tape, call, q, k, v) if call.grouped else _efficient(tape, call, Given(q, k, v, bias))]
+    given = _in_autocast(tape, Given(q, k, v, bias))
+    if unmasked and call.even and given.q.itemsize == HALF and (together or not call.grouped):
+        return [_flash(tape, call, given)]
+    if call.grouped and not apart:
+        return [_math(tape, call, given)]
+    return [_efficient(tape, call, given)]
 
 
-def _flash(tape: Tape, call: Call, q: Value, k: Value, v: Value) -> Value:
+def _in_autocast(tape: Tape, given: Given) -> Given:
+    """Attention is on autocast's list of what runs in half precision."""
+    if not tape.arithmetic.autocast:
+        return given
+    q, k, v = (cast(tape, value, HALF) for value in given[:3])
+    return Given(q, k, v, given.bias and cast(tape, given.bias, HALF))
+
+
+def _flash(tape: Tape, call: Call, given: Given) -> Value:
     """Keeps queries, keys, values, its output, and one log-sum-exp a head and token.
 
     Source: Dao, arXiv 2307.08691; cuda/flash_attn/flash_api.cpp, mha_bwd (dq_accum, softmax_d, and gradients
     of keys and values for every query head before they are summed).
     """
+    q, k, v, _ = given
     out, lse = _output(call, q), _log_sum_exp(call)
     rounded = call.heads * -(-call.key_dim // 32) * 32
     scratch = [
@@ -100,7 +124,10 @@ def _flash(tape: Tape, call: Call, q: Value, k: Value, v: Value) -> Value:
         width = 2 * call.heads * call.key_dim
         scratch.append(Storage("attention backward, every head's keys and values", "q", width, q.itemsize))
     saves = (q, k, v, _whole(out), _whole(lse))
-    return tape.run("flash attention", (q, k, v), (out, lse), saves=saves, backward_scratch=scratch)[0]
+    (attended, _) = tape.run("flash attention", (q, k, v), (out, lse), saves=saves, backward_scratch=scratch)
+    # The kernel lays its output out as its queries, and those that were concatenated lie head by head.
+    by_head = call.computation.rotation not in (Rotation.NONE, Rotation.FULL)
+    return copy(tape, attended, "attention output by token") if by_head else attended
 
 
 def _efficient(tape: Tape, call: Call, given: Given) -> Value:
@@ -121,15 +148,18 @@ def _efficient(tape: Tape, call: Call, given: Given) -> Value:
     if q.itemsize == HALF:
         width = call.heads * (2 * call.key_dim + call.value_dim)
         scratch.append(Storage("attention backward, fp32 gradients", "q", width, FLOAT32))
+    if bias is not None and bias.needs_grad:
+        scratch.append(Storage("gradient of bias, all sequences", "a", call.heads, q.itemsize, call.pairs))
     writes = (out, lse) if tape.arithmetic.trains else (out,)
     return tape.run("efficient attention", reads, writes, saves=saves, backward_scratch=scratch)[0]
 
 
-def _math(tape: Tape, call: Call, q: Value, k: Value, v: Value) -> Value:
+def _math(tape: Tape, call: Call, given: Given) -> Value:
     """The unfused form inside torch: in float32, queries and keys scaled apart.
 
     Source: attention.cpp, _scaled_dot_product_attention_math.
     """
+    q, k, v, _ = given
     itemsize = q.itemsize
     with tape.holding(q, k, v) as held:
         q, k, v = (cast(tape, value, FLOAT32) for value in (q, k, v))
@@ -140,8 +170,10 @@ def _math(tape: Tape, call: Call, q: Value, k: Value, v: Value) -> Value:
         q = unary(tape, q, "q scaled")
         held.append(q)
         scores = _scores(tape, call, q, unary(tape, k, "k scaled"))
-        scores = add(tape, scores, _additive(tape, call, FLOAT32), "masked scores")
+        scores = add(tape, scores, _additive(tape, call, scores.itemsize), "masked scores")
         probabilities = unary(tape, scores, "softmax", saves_output=True)
+        if call.computation.groups_heads:
+            probabilities = dropout(tape, probabilities, call.computation.attention_dropout)
         attended = _weighted(tape, call, probabilities, v)
         with tape.holding(probabilities):
             return cast(tape, attended, itemsize)
@@ -182,7 +214,7 @@ def _eager_float32(tape: Tape, call: Call, given: Given) -> list[Value]:
             scores = unary(tape, scores, "divided scores")
         scores = _masked(tape, call, scores)
         with tape.holding(scores):
-            probabilities = unary(tape, scores, "softmax", saves_output=True)
+            probabilities = unary(tape, in_float32(tape, scores), "softmax", saves_output=True)
         probabilities = cast(tape, probabilities, itemsize)
         return _attended(tape, call, probabilities, v)
 
@@ -233,7 +265,7 @@ def _scores(tape: Tape, call: Call, q: Value, k: Value) -> Value:
     """q·kᵀ keeps both. A key that several heads share is copied to each for as long as it runs."""
     if tape.arithmetic.autocast:
         q, k = cast(tape, q, HALF), cast(tape, k, HALF)
-    k = _broadcast(tape, call, k, call.key_dim)
+    q, k = _in_order(tape, call, q, call.key_dim), _in_order(tape, call, k, call.key_dim)
     storage = Storage("scores", "a", call.heads, max(q.itemsize, k.itemsize), call.pairs)
     return tape.run("q·kᵀ", (q, k), (storage,), saves=(q, k))[0]
 
@@ -242,7 +274,7 @@ def _weighted(tape: Tape, call: Call, probabilities: Value, v: Value) -> Value:
     """Probabilities times values keeps both."""
     if tape.arithmetic.autocast:
         probabilities, v = cast(tape, probabilities, HALF), cast(tape, v, HALF)
-    v = _broadcast(tape, call, v, call.value_dim)
+    v = _in_order(tape, call, v, call.value_dim)
     saves = (probabilities, v)
     return tape.run("probabilities·v", (probabilities, v), (_output(call, v),), saves=saves)[0]
 
@@ -272,14 +304,22 @@ def _softmax_with_sinks(tape: Tape, scores: Value) -> Value:
 
 
 def _repeated(tape: Tape, call: Call, x: Value, label: str) -> Value:
-    """Key or value heads copied to the query heads that share them."""
+    """Key or value heads copied to the query heads that share them; a single one is shared as a view."""
     width = x.width // call.kv_heads * call.heads
+    if call.kv_heads == 1:
+        return replace(x, width=width)
     storage = Storage(label, "q", width, x.itemsize, x.storage.extent)
     return tape.run("repeat", (x,), (storage,))[0]
 
 
-def _broadcast(tape: Tape, call: Call, x: Value, head_dim: int) -> Value:
-    return x if x.width == call.heads * head_dim else _repeated(tape, call, x, f"{x.storage.label} broadcast")
+def _in_order(tape: Tape, call: Call, x: Value, head_dim: int) -> Value:
+    """As one matrix a head: copied where several sequences lie between, or several heads share it."""
+    if not tape.arithmetic.batched:
+        return x
+    if x.width != call.heads * head_dim:
+        x = _repeated(tape, call, x, f"{x.storage.label} broadcast")
+    is_view = x.width != x.storage.width
+    return copy(tape, x, f"{x.storage.label} in order") if is_view else x
 
 
 def _additive(tape: Tape, call: Call, itemsize: int) -> Value:
@@ -293,6 +333,11 @@ def _laid_out(tape: Tape, call: Call, bias: Value) -> Value:
     Source: transformers 5.23, integrations/sdpa_attention.py, create_position_bias_mask.
     """
     extent = bias.storage.extent if call.mask is Mask.NONE else call.pairs
+    if call.mask is Mask.NONE and call.causal:
+        before = Storage("positions before", "1", 1, 1, bias.storage.extent)
+        (visible,) = tape.run("causal mask", (), (before,))
+        like = replace(bias.storage, label="causal bias of positions", counted=True)
+        (bias,) = tape.run("where", (bias, visible), (like,), saves=(visible,))
     storage = Storage("bias of positions, laid out", "a", call.heads, bias.itemsize, extent)
     scratch = () if call.mask is Mask.NONE else (replace(storage, label="bias of positions, masked"),)
     return tape.run("lay out", (bias,), (storage,), scratch=scratch)[0]

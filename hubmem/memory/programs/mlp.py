@@ -6,7 +6,7 @@ Symbols: f width, k experts a token goes through, w width of an expert.
 from dataclasses import replace
 
 from hubmem.memory.programs.computation import Activation, Computation
-from hubmem.memory.programs.operators import FLOAT32, add, copy, dropout, linear, multiply, unary
+from hubmem.memory.programs.operators import FLOAT32, add, copy, dropout, in_float32, linear, multiply, unary
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 from hubmem.models.architecture import Dense, Experts, FeedForward
 
@@ -32,8 +32,8 @@ def _gated(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
         both = linear(tape, x, "gate_up_proj", "f", 2 * width)
         gate, up = tape.view(both, width, width)
         with tape.holding(both):
-            return multiply(tape, up, _activation(tape, computation, gate), "act(gate)·up")
-    gate = _activation(tape, computation, linear(tape, x, "gate_proj", "f", width))
+            return multiply(tape, up, _activation(tape, computation, gate, gate=True), "act(gate)·up")
+    gate = _activation(tape, computation, linear(tape, x, "gate_proj", "f", width), gate=True)
     return multiply(tape, gate, linear(tape, x, "up_proj", "f", width), "act(gate)·up")
 
 
@@ -44,8 +44,9 @@ def _plain(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
         return _activation(tape, computation, up)
 
 
-def _activation(tape: Tape, computation: Computation, x: Value) -> Value:
-    return _ACTIVATIONS[computation.activation](tape, x)
+def _activation(tape: Tape, computation: Computation, x: Value, *, gate: bool = False) -> Value:
+    kind = (gate and computation.gated_activation) or computation.activation
+    return _ACTIVATIONS[kind](tape, x)
 
 
 def _fused(tape: Tape, x: Value) -> Value:
@@ -64,7 +65,7 @@ def _gelu_new(tape: Tape, x: Value) -> Value:
     """½x · (1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
     with tape.holding(x):
         half = unary(tape, x, "½x")
-        cubed = unary(tape, unary(tape, x, "x³", saves_input=True), "0.044715·x³")
+        cubed = unary(tape, unary(tape, in_float32(tape, x), "x³", saves_input=True), "0.044715·x³")
         inner = unary(tape, add(tape, x, cubed, "x + 0.044715·x³"), "√(2/π)·(…)")
         bounded = unary(tape, unary(tape, inner, "tanh", saves_output=True), "1 + tanh")
         return multiply(tape, half, bounded, "act")
@@ -133,7 +134,7 @@ def _between_matrices(tape: Tape, computation: Computation, part: Experts, chose
     with tape.holding(both):
         if computation.activation is Activation.CLAMPED_GLU:
             return _clamped_glu(tape, part, gate, up)
-        return multiply(tape, _activation(tape, computation, gate), up, "act(gate)·up")
+        return multiply(tape, _activation(tape, computation, gate, gate=True), up, "act(gate)·up")
 
 
 def _clamped_glu(tape: Tape, part: Experts, gate: Value, up: Value) -> Value:

@@ -75,6 +75,11 @@ def unary(
     return y
 
 
+def in_float32(tape: Tape, x: Value) -> Value:
+    """As autocast gives it to powers, norms and softmax: cast to float32."""
+    return cast(tape, x, FLOAT32) if tape.arithmetic.autocast else x
+
+
 def copy(tape: Tape, x: Value, label: str) -> Value:
     """The same elements in a new tensor (`contiguous`, `cat`, `expand` and `reshape`)."""
     return unary(tape, x, label)

@@ -7,7 +7,8 @@ from typing import TypeGuard
 from hubmem.memory.programs.blocks import Block, Caching
 from hubmem.memory.programs.computation import Computation, Rotation
 from hubmem.memory.programs.kernels import Mask
-from hubmem.memory.programs.tape import Counts, Extent, Storage
+from hubmem.memory.programs.operators import HALF
+from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Layer
 from hubmem.models.mixers import Attention, LatentAttention
@@ -29,7 +30,7 @@ class Stack:
     computation: Computation
     workload: Workload
     layers: tuple[Layer, ...]
-    itemsize: int
+    arithmetic: Arithmetic
     tokens: int
     keys: int
     source: int = 0
@@ -57,6 +58,7 @@ class Stack:
             Extent.SQUARE: s * keys,
             Extent.SOURCE: b * self.source,
             Extent.CROSS: b * s * self.source,
+            Extent.CROSS_SQUARE: s * self.source,
         }
 
     def blocks(self) -> Iterator[Block]:
@@ -74,14 +76,14 @@ class Stack:
         Source: transformers 5.23, masking_utils.py.
         """
         kinds = [self._mask(window) for window in self._windows]
-        itemsize = {Mask.BOOLEAN: 1, Mask.ADDITIVE: self.itemsize}
+        itemsize = {Mask.BOOLEAN: 1, Mask.ADDITIVE: self.arithmetic.itemsize}
         return tuple(
             Storage("mask", "1", 1, itemsize[kind], Extent.PAIRS) for kind in kinds if kind is not Mask.NONE
         )
 
     def referred(self) -> tuple[Storage, ...]:
         """Embeddings, tables of positions, the last layer's probabilities: what the model refers to."""
-        computation, h, e = self.computation, self.architecture.hidden_size, self.itemsize
+        computation, h, e = self.computation, self.architecture.hidden_size, self.arithmetic.itemsize
         held = [Storage("embeddings", "h", h, e)] * computation.embeddings_held
         if computation.rotation is not Rotation.NONE:
             held += [Storage("cos and sin", "D", 2 * self._rotary_dim(), e, Extent.POSITIONS)] * len(
@@ -92,6 +94,9 @@ class Stack:
         heads = max((m.heads for m in self.layers[0].mixers if isinstance(m, Attention)), default=0)
         if computation.relative_bias:
             held.append(Storage("bias of positions", "a", heads, e, Extent.SQUARE))
+            if self.source and self.causal:
+                zeros = HALF if self.arithmetic.autocast else e
+                held.append(Storage("bias of no positions", "a", heads, zeros, Extent.CROSS_SQUARE))
         if computation.returns_probabilities and self.eager:
             held.append(Storage("probabilities of the layer before", "a", heads, e, Extent.PAIRS))
         return tuple(held)

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 
 
 class Extent(Enum):
@@ -31,7 +30,10 @@ class Extent(Enum):
     SQUARE = "s²"
     SOURCE = "b·sₑ"
     CROSS = "b·s·sₑ"
+    CROSS_SQUARE = "s·sₑ"
 
+
+WEIGHT_GRADIENTS = "weight gradients"
 
 Counts = Mapping[Extent, int]
 """How many of each extent there are: {TOKENS: b·s, PAIRS: b·s², …}."""
@@ -69,12 +71,14 @@ class Value:
     Attributes:
         needs_grad: whether its gradient is wanted.
         parameter: whether its gradient stays until the optimizer's step.
+        summed: whether it has a gradient from elsewhere, to which this one is added in a new tensor.
     """
 
     storage: Storage
     width: int
     needs_grad: bool = False
     parameter: bool = False
+    summed: bool = False
 
     @property
     def itemsize(self) -> int:
@@ -108,18 +112,21 @@ class Trace:
     forward: tuple[Alive, ...]
     backward: tuple[Alive, ...]
 
-    @cached_property
-    def kept_each(self) -> Mapping[Extent, int]:
-        """Bytes kept for each unit of each extent."""
-        return _each(self.kept)
+    def without_casts(self) -> "Trace":
+        """The same where weights in autocast's dtype are another's: of layers that share weights."""
+        return Trace(
+            kept=tuple(_without_casts(self.kept)),
+            forward=tuple(_alive(alive.operator, _without_casts(alive.storages)) for alive in self.forward),
+            backward=tuple(_alive(alive.operator, _without_casts(alive.storages)) for alive in self.backward),
+        )
 
     def largest_forward(self, counts: Counts) -> Alive:
         """The moment of the forward pass that is largest with so many tokens."""
         return max(self.forward, key=lambda alive: alive.nbytes(counts))
 
-    def kept_nbytes(self, counts: Counts) -> int:
-        """Bytes the backward pass will need."""
-        return sum(each * counts[extent] for extent, each in self.kept_each.items())
+    def largest_backward(self, counts: Counts) -> Alive:
+        """The moment of the backward pass that is largest with so many tokens."""
+        return max(self.backward, key=lambda alive: alive.nbytes(counts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,15 +297,16 @@ class _Gradients:
     def _sum(self, step: _Step, value: Value, gradient: Storage) -> Iterator[Alive]:
         """The first gradient is taken as it is; a later one is added in place unless the first is shared."""
         first = self._of.get(value)
-        if first is None:
+        if first is None and not value.summed:
             self._of[value] = gradient
             return
-        if self._references[first] > 1:
+        if first is None or self._references[first] > 1:
             total = _gradient(value)
             self._references[total] += 1
             yield self._alive(f"{step.operator}, sum of gradients", ())
             self._of[value] = total
-            self._release(first)
+            if first:
+                self._release(first)
         self._release(gradient)
 
     def _accumulate(self, value: Value, gradient: Storage) -> None:
@@ -315,7 +323,7 @@ class _Gradients:
 
 
 def _gradient(value: Value) -> Storage:
-    label = "weight gradients" if value.parameter else f"gradient of {value.storage.label}"
+    label = WEIGHT_GRADIENTS if value.parameter else f"gradient of {value.storage.label}"
     storage = value.storage
     return Storage(label, storage.symbol, value.width, storage.itemsize, storage.extent)
 
@@ -327,6 +335,10 @@ def _alike(value: Value, other: Value) -> bool:
 def _alive(operator: str, storages: Iterable[Storage]) -> Alive:
     counted = tuple(storage for storage in storages if storage.counted)
     return Alive(operator, counted, _each(counted))
+
+
+def _without_casts(storages: Iterable[Storage]) -> Iterator[Storage]:
+    return (s for s in storages if s.extent is not Extent.ONCE or s.label == WEIGHT_GRADIENTS)
 
 
 def _each(storages: Iterable[Storage]) -> Mapping[Extent, int]:

@@ -1,0 +1,106 @@
+"""LoRA's adapters: which linear layers they stand beside, and how many parameters they have.
+
+Symbols: r rank; a layer maps d inputs to k outputs.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hubmem.errors import UsageError
+from hubmem.weights.census import Census, TensorGroup
+from hubmem.weights.precision import is_linear
+from hubmem.weights.roles import Role
+
+# PEFT's `all-linear` leaves the output head alone; experts are parameters of three dimensions, embeddings and
+# routers no linear layers (peft 0.21, tuners/tuners_utils.py, _maybe_include_all_linear_layers).
+_NEVER = frozenset(
+    {Role.EMBEDDING, Role.EXPERTS, Role.ROUTER, Role.NORM, Role.BUFFER, Role.VISION, Role.AUDIO}
+)
+
+# The last part of a layer's name, in the spelling of each family, by the place its program has for it.
+_PLACES: tuple[tuple[str, str], ...] = (
+    ("qkv_proj", r"query_key_value|qkv_proj|c_attn|Wqkv|qkv"),
+    ("q_proj", r"q_proj|query|q_lin|q|wq|q_b_proj"),
+    ("k_proj", r"k_proj|key|k_lin|k|wk"),
+    ("v_proj", r"v_proj|value|v_lin|v|wv"),
+    ("kv_a_proj", r"kv_a_proj_with_mqa|kv_a_proj"),
+    ("kv_b_proj", r"kv_b_proj"),
+    ("gate_up_proj", r"gate_up_proj"),
+    ("gate_proj", r"gate_proj|wi_0|w1"),
+    ("up_proj", r"up_proj|wi_1|wi|fc1|fc_in|c_fc|dense_h_to_4h|lin1|ffn|w3|intermediate\.dense"),
+    ("down_proj", r"down_proj|wo|fc2|fc_out|dense_4h_to_h|lin2|ffn_output|w2"),
+    ("o_proj", r"o_proj|out_proj|out_lin|o|(attention|self_attention|self_attn|attention\.output)\.dense"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """The layers of one model that get adapters.
+
+    Attributes:
+        places: what a layer's program calls them.
+    """
+
+    groups: tuple[TensorGroup, ...]
+    places: frozenset[str]
+
+    def parameters(self, rank: int) -> int:
+        """Σ r·(d + k) over the layers adapted (Hu et al., arXiv 2106.09685, section 4.1)."""
+        return sum(group.count * rank * sum(group.unpacked or ()) for group in self.groups)
+
+
+def adapt(census: Census, targets: str) -> Adaptation:
+    """Adapters beside the layers that `targets` names: `attention`, `all-linear`, or names with commas.
+
+    A name means every layer that ends in it, as in PEFT's `target_modules`.
+
+    Raises:
+        UsageError: no layer is called so.
+    """
+    groups = tuple(_adapted(census, targets))
+    if not groups:
+        names = sorted({_module(group).rpartition(".")[2] for group in _linear(census)})
+        raise UsageError(
+            f"No linear layer of this model is called {targets!r}.", hint=f"It has: {', '.join(names)}."
+        )
+    return Adaptation(groups=groups, places=frozenset(map(_place, groups)))
+
+
+def _adapted(census: Census, targets: str) -> Iterator[TensorGroup]:
+    if targets == "all-linear":
+        return (group for group in _linear(census) if group.role is not Role.HEAD or _is_inner(group))
+    endings = _attention_names(census) if targets == "attention" else tuple(targets.split(","))
+    return (
+        group for group in _linear(census) if _module(group).endswith(tuple(f".{end}" for end in endings))
+    )
+
+
+def _attention_names(census: Census) -> tuple[str, ...]:
+    """How a user would name the projections of attention. A bare `dense` would name half of BERT."""
+    found = (_module(group).split(".")[-2:] for group in _linear(census) if group.role is Role.ATTENTION)
+    names = {last if last != "dense" else f"{parent}.{last}" for parent, last in found}
+    return tuple(sorted(names - {"output.dense"}))
+
+
+def _linear(census: Census) -> Iterator[TensorGroup]:
+    return (group for group in census.groups if group.role not in _NEVER and is_linear(group))
+
+
+def _is_inner(group: TensorGroup) -> bool:
+    """Whether a matrix of the head is a layer before the logits (BERT's transform)."""
+    return bool(re.search(r"transform|predictions\.dense|lm_head\.dense", group.template))
+
+
+def _module(group: TensorGroup) -> str:
+    return "." + re.sub(r"\.(weight|qweight)$", "", group.template)
+
+
+def _place(group: TensorGroup) -> str:
+    module = _module(group)
+    if group.role is Role.HEAD:
+        return "transform"
+    for place, pattern in _PLACES:
+        if re.search(rf"\.({pattern})$", module):
+            return place
+    return "o_proj" if group.role is Role.ATTENTION else "down_proj"

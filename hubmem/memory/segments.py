@@ -1,0 +1,147 @@
+"""A model's segments for one step of training: their traces, and the gradients each leaves."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
+from hubmem.memory.programs.families import computation_of, embedding_width
+from hubmem.memory.programs.heads import Ends, trace_embedding, trace_encoder_end, trace_loss, trace_outputs
+from hubmem.memory.programs.stacks import Stack
+from hubmem.memory.programs.tape import Extent, Storage, Trace
+from hubmem.memory.sharding import Rank
+from hubmem.memory.step import Segment
+from hubmem.memory.trained import Regime
+from hubmem.models.architecture import Architecture
+from hubmem.weights.roles import Role
+
+_BIASES = (Extent.SQUARE, Extent.CROSS_SQUARE)
+_EMBEDDING, _HEAD = "embedding", "loss"
+
+
+def segments_of(rank: Rank, regime: Regime) -> tuple[Segment, ...]:
+    """The embedding, the layers in their order, the head with the loss; an encoder's before a decoder's."""
+    assert rank.architecture is not None
+    return tuple(_Model(rank, regime, rank.architecture).segments())
+
+
+class _Model:
+    def __init__(self, rank: Rank, regime: Regime, architecture: Architecture) -> None:
+        self._workload, self._architecture, self._regime = rank.workload, architecture, regime
+        self._computation = computation_of(architecture, rank.census)
+        self._gradients = _gradients_by_place(rank, regime)
+        self._checkpointed = rank.workload.checkpointing != "none"
+        self._shared = _shares_weights(rank)
+        self._ends = Ends(
+            computation=self._computation,
+            hidden=architecture.hidden_size,
+            width=embedding_width(architecture, rank.census),
+            vocabulary=architecture.vocab_size,
+        )
+        self._decoder = Stack(
+            architecture=architecture,
+            computation=self._computation,
+            workload=replace(rank.workload, full_logits=True),
+            layers=architecture.layers,
+            arithmetic=regime.arithmetic,
+            tokens=rank.workload.context,
+            keys=rank.workload.context,
+            source=(rank.workload.encoder_context or rank.workload.context) if architecture.encoder else 0,
+            causal=architecture.generates,
+        )
+
+    def segments(self) -> Iterator[Segment]:
+        if self._architecture.encoder:
+            source = self._decoder.source
+            encoder = replace(
+                self._decoder, layers=self._architecture.encoder, tokens=source, keys=source, causal=False
+            )
+            yield self._embedding(encoder)
+            yield from self._bias_of_positions(encoder)
+            yield from self._layers(encoder, "encoder")
+            yield self._of("encoder norm", encoder, trace_encoder_end(self._ends, self._regime.arithmetic))
+        yield self._embedding(self._decoder)
+        yield from self._bias_of_positions(self._decoder)
+        yield from self._layers(self._decoder, "decoder")
+        yield Segment(
+            name="loss",
+            trace=trace_loss(self._ends, self._regime.arithmetic),
+            counts=self._decoder.counts,
+            gradients=self._gradients[_HEAD],
+        )
+        if self._regime.arithmetic.autocast:
+            outputs = self._of("outputs", self._decoder, trace_outputs(self._ends, self._regime.arithmetic))
+            yield replace(outputs, within_autocast=False)
+
+    def _embedding(self, stack: Stack) -> Segment:
+        return Segment(
+            name="embedding",
+            trace=trace_embedding(
+                self._ends,
+                self._regime.arithmetic,
+                tied=self._architecture.tied_embeddings,
+                leaf=self._checkpointed and not self._regime.arithmetic.base_trains,
+            ),
+            counts=stack.counts,
+            gradients=self._gradients[_EMBEDDING],
+        )
+
+    def _bias_of_positions(self, stack: Stack) -> Iterator[Segment]:
+        # A checkpoint makes it inside the first layer.
+        if self._computation.relative_bias and not self._checkpointed:
+            block = next(stack.blocks())
+            yield self._of("bias of positions", stack, trace_relative_bias(block, self._regime.arithmetic))
+
+    @staticmethod
+    def _of(name: str, stack: Stack, trace: Trace) -> Segment:
+        """A segment with next to no weights."""
+        return Segment(name=name, trace=trace, counts=stack.counts, gradients=0)
+
+    def _layers(self, stack: Stack, side: str) -> Iterator[Segment]:
+        arithmetic = self._regime.arithmetic
+        itemsize = stream_itemsize(self._computation, arithmetic)
+        x = Storage("layer's input", "h", self._architecture.hidden_size, itemsize)
+        masks = stack.masks()
+        biases = tuple(held for held in stack.referred() if held.extent in _BIASES)
+        for number, block in enumerate(stack.blocks()):
+            # With LoRA alone nothing before the first adapter wants a gradient.
+            first = number == 0 and not arithmetic.base_trains and not self._checkpointed
+            trace = trace_layer(block, arithmetic, input_needs_grad=not first)
+            yield Segment(
+                name=f"{side} layer",
+                trace=trace.without_casts() if self._shared and number else trace,
+                counts=stack.counts_of(block),
+                gradients=self._gradients[f"{side} {number}"],
+                checkpoint=x if self._checkpointed else None,
+                referred=(*masks, *stack.referred()),
+                closed_over=(*masks, *biases) if self._checkpointed and number == 0 else (),
+            )
+
+
+def _gradients_by_place(rank: Rank, regime: Regime) -> Mapping[str, int]:
+    """Bytes of gradients by where they are made: `embedding`, `encoder 3`, `decoder 7`, `loss`.
+
+    Weights that layers share get theirs in the last of them, whose backward runs first.
+    """
+    places: defaultdict[str, int] = defaultdict(int)
+    assert rank.architecture is not None
+    shared = _shares_weights(rank)
+    for each in regime.trained:
+        group, nbytes = each.group, rank.part(each.group, each.nbytes)
+        numbers = group.layers
+        if numbers is None:
+            places[_EMBEDDING if group.role is Role.EMBEDDING else _HEAD] += nbytes
+            continue
+        side = "encoder" if rank.architecture.encoder and "encoder" in group.template else "decoder"
+        for number in [len(rank.architecture.layers) - 1] if shared else numbers:
+            places[f"{side} {number}"] += nbytes // len(numbers)
+    if rank.architecture.tied_embeddings:
+        places[_HEAD], places[_EMBEDDING] = places[_HEAD] + places[_EMBEDDING], 0
+    return places
+
+
+def _shares_weights(rank: Rank) -> bool:
+    """Whether all layers run with the weights of one (ALBERT)."""
+    assert rank.architecture is not None
+    numbers = {number for group in rank.census.groups for number in group.layers or ()}
+    return numbers == {0} and len(rank.architecture.layers) > 1

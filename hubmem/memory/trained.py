@@ -1,0 +1,152 @@
+"""What a training run holds of a model: the dtype of its weights, what is trained, and how."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from hubmem import dtypes
+from hubmem.errors import UsageError
+from hubmem.memory.adapters import adapt
+from hubmem.memory.optimizers import Shape
+from hubmem.memory.programs.tape import Adapters, Arithmetic
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture
+from hubmem.weights import precision
+from hubmem.weights.census import Census, TensorGroup
+from hubmem.weights.roles import Role
+
+_FLOAT32, _HALF = 4, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """Tensors that get a gradient, beside or instead of those of a group.
+
+    Attributes:
+        shapes: one of them for each tensor of the group.
+        itemsize: bytes of an element, of its gradient too.
+    """
+
+    group: TensorGroup
+    shapes: tuple[Shape, ...]
+    itemsize: int
+
+    @property
+    def nbytes(self) -> int:
+        """Of all of them."""
+        return self.group.count * self.itemsize * sum(map(prod, self.shapes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regime:
+    """How a model is held and trained.
+
+    Attributes:
+        weights: precision of the model's own weights.
+        kept_float32: whether what is not quantized is float32 (QLoRA).
+    """
+
+    weights: precision.Target
+    arithmetic: Arithmetic
+    trained: tuple[Trained, ...]
+    kept_float32: bool = False
+
+    def held(self, group: TensorGroup) -> int:
+        """Bytes of a group's own weights."""
+        if group.role is Role.BUFFER:
+            return 0
+        if self.kept_float32 and not self.weights.quantizes(group):
+            return group.parameters * _FLOAT32
+        return self.weights.nbytes(group)
+
+
+def regime_of(architecture: Architecture | None, census: Census, workload: Workload) -> Regime:
+    """The regime a workload asks for.
+
+    Raises:
+        UsageError: it contradicts itself or the model.
+    """
+    if workload.train == "full":
+        return _full(census, workload)
+    return _qlora(census, workload) if workload.train == "qlora" else _lora(architecture, census, workload)
+
+
+def _full(census: Census, workload: Workload) -> Regime:
+    """All weights in one dtype: bf16, or float32 under autocast and without."""
+    packed = next((g for g in census.groups if g.unpacked is not None and g.unpacked != g.shape), None)
+    if packed is not None:
+        raise UsageError(
+            f"Full fine-tuning needs weights with gradients, and {packed.template} is quantized.",
+            hint="Train an adapter instead: --train lora.",
+        )
+    itemsize = _HALF if workload.precision == "bf16" else _FLOAT32
+    trained = (
+        Trained(group=group, shapes=(group.unpacked,), itemsize=itemsize)
+        for group in census.groups
+        if group.unpacked is not None and group.role is not Role.BUFFER
+    )
+    return Regime(
+        weights=precision.parse("bf16" if itemsize == _HALF else "fp32"),
+        trained=tuple(trained),
+        arithmetic=Arithmetic(
+            itemsize=itemsize,
+            autocast=workload.precision == "amp",
+            trains=True,
+            base_trains=True,
+            batched=workload.batch > 1,
+        ),
+    )
+
+
+def _lora(architecture: Architecture | None, census: Census, workload: Workload) -> Regime:
+    """Frozen weights as they are stored, or in the dtype that is computed in; adapters beside them."""
+    name = workload.weight_dtype or {"fp32": "fp32", "bf16": "bf16"}.get(workload.precision)
+    if name is None:
+        stored = dtypes.find((architecture.dtype if architecture else None) or census.main_dtype)
+        name = "fp32" if stored is not None and stored.bits == 32 else "bf16"
+    target = precision.parse(name)
+    if target.matrix_nbytes is not None:
+        raise UsageError(f"LoRA over weights in {target.label} is QLoRA.", hint="Ask for --train qlora.")
+    return _with_adapters(census, workload, target, itemsize=target.kept_bits // 8, quantized=False)
+
+
+def _qlora(census: Census, workload: Workload) -> Regime:
+    """4-bit weights with double quantization; what is not quantized is cast to float32.
+
+    Source: Dettmers et al., arXiv 2305.14314; peft, prepare_model_for_kbit_training.
+    """
+    packed = next((g for g in census.groups if g.unpacked is not None and g.unpacked != g.shape), None)
+    if packed is not None:
+        raise UsageError(
+            f"QLoRA quantizes a model itself, and {packed.template} is quantized already.",
+            hint="Train an adapter over it with --train lora, or start from the original weights.",
+        )
+    return _with_adapters(census, workload, precision.parse("nf4-dq"), itemsize=_FLOAT32, quantized=True)
+
+
+def _with_adapters(
+    census: Census, workload: Workload, target: precision.Target, *, itemsize: int, quantized: bool
+) -> Regime:
+    adaptation = adapt(census, workload.lora_targets)
+    own = itemsize if workload.adapter_dtype == "model" else _FLOAT32
+    adapters = Adapters(rank=workload.rank, itemsize=own, targets=adaptation.places)
+    return Regime(
+        weights=target,
+        kept_float32=quantized,
+        trained=tuple(_adapters_of(adaptation.groups, workload.rank, own)),
+        arithmetic=Arithmetic(
+            itemsize=itemsize,
+            autocast=quantized or workload.precision == "amp",
+            trains=True,
+            adapters=adapters,
+            quantized=quantized,
+            batched=workload.batch > 1,
+        ),
+    )
+
+
+def _adapters_of(groups: tuple[TensorGroup, ...], rank: int, itemsize: int) -> Iterator[Trained]:
+    for group in groups:
+        assert group.unpacked is not None
+        outputs, inputs = group.unpacked
+        yield Trained(group=group, shapes=((rank, inputs), (outputs, rank)), itemsize=itemsize)
