@@ -1,13 +1,16 @@
 """The spine, over the loopback Hub and the bundled snapshots."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from hubmem import inspect
+from hubmem.hub.bundled import BundledSource
 from tests.hub_server import Repo, files_of
 from tests.hub_server.examples import SMALL
 
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "snapshots" / "built"
 LLAMA = {
     "model_type": "llama",
     "hidden_size": 64,
@@ -77,6 +80,7 @@ PUBLISHED = {
     "EleutherAI/gpt-j-6b": 6_050_882_784,
     "bigscience/bloom": 176_247_271_424,
     "bigscience/bloom-560m": 559_214_592,
+    "facebook/opt-6.7b": 6_658_473_984,
     "google-t5/t5-base": 222_903_552,
     "google-t5/t5-large": 737_668_096,
     "google/flan-t5-xxl": 11_135_332_352,
@@ -88,10 +92,32 @@ PUBLISHED = {
     "mistralai/Mixtral-8x7B-v0.1": 46_702_792_704,
     "Qwen/Qwen2.5-7B-Instruct": 7_615_616_512,
     "Qwen/Qwen3-8B": 8_190_735_360,
+    "albert/albert-base-v2": 11_683_584 + 128_688,  # the model as its source counts it, and its head
+    "Qwen/Qwen2.5-0.5B": 494_032_768,
+    "Qwen/Qwen3-0.6B": 596_049_920,
+    "google/gemma-2b": 2_506_172_416,
     "google/gemma-7b": 8_537_680_896,
     "openai/gpt-oss-20b": 20_914_757_184,
     "deepseek-ai/DeepSeek-V3": 684_489_830_400,
 }
+
+
+MEGATRON = {
+    # Checkpoints NVIDIA hands out elsewhere; their shapes are those of the classes that load them.
+    "nvidia--megatron-bert-uncased-345m": 336_297_858,
+    "nvidia--megatron-gpt2-345m": 354_871_296,
+}
+
+
+@pytest.mark.parametrize(("name", "parameters"), MEGATRON.items())
+def test_megatrons_own_models_are_counted_exactly(name, parameters, monkeypatch):
+    record = json.loads((FIXTURES / f"{name}.json").read_text())
+    monkeypatch.setattr("hubmem.hub.bundled.find", lambda _: BundledSource(record))
+
+    report = inspect(record["repo"], offline=True)
+
+    assert report.architecture is not None
+    assert report.census.parameters == parameters
 
 
 @pytest.mark.parametrize(("repo", "parameters"), PUBLISHED.items())

@@ -15,8 +15,8 @@ from hubmem.errors import NotCached
 from hubmem.hub.source import ContentStore, Cost, FileEntry, HeadRequest, Listing, Origin
 
 _FOLDER = files("hubmem") / "data" / "snapshots"
-# What stands for the weight files of a bundled repo; their number is `Listing.weight_files`.
-_WEIGHTS = "model.safetensors"
+# What stands for the weight files of a bundled repo, by their format; their number is `Listing.weight_files`.
+_WEIGHTS = {"safetensors": "model.safetensors", "pytorch": "pytorch_model.bin"}
 
 
 class BundledSource:
@@ -39,7 +39,9 @@ class BundledSource:
             origin=Origin.BUNDLED,
             files={
                 **{path: FileEntry(nbytes=len(text)) for path, text in self._texts().items()},
-                _WEIGHTS: FileEntry(nbytes=0, content_id=f"bundled:{record['repo']}"),
+                _WEIGHTS[record["weights"]["format"]]: FileEntry(
+                    nbytes=0, content_id=f"bundled:{record['repo']}"
+                ),
             },
             weight_files=record["weights"]["files"],
         )
