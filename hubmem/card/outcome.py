@@ -73,7 +73,7 @@ class Outcome:
 
     def describe(self, name: str) -> str:
         """What became of the card, for people, under the name given."""
-        models = ", ".join(part.subject.name or "the weight files beside it" for part in self.parts)
+        models = ", ".join(part.subject.label for part in self.parts)
         about = self.message or f"about {models}."
         caution = self.card.caution if self.card else ""
         return " ".join(filter(None, [f"{name}: {self.state.value}: {about}", self.hint, caution]))

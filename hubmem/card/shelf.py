@@ -62,7 +62,7 @@ def read_model(card: Card, subject: Subject, access: Access) -> Snapshot:
         opened = open_model(subject.name, access)
     snapshot = take_snapshot(opened)
     if snapshot.stands_in and not access.offline:
-        raise HubUnreachable(f"The Hub could not be asked about {subject.name}.", hint="Try again.")
+        raise HubUnreachable(f"The Hub could not be asked about {subject.label}.", hint="Try again.")
     return snapshot
 
 

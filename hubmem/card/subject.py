@@ -35,8 +35,13 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The repo with its revision."""
+        """The repo with its revision; "" for weight files that belong to none."""
         return f"{self.repo}@{self.revision}" if self.repo and self.revision else self.repo or ""
+
+    @property
+    def label(self) -> str:
+        """What to call it in a message."""
+        return self.name or "the weight files beside the card"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,100 @@
+"""A job as the Action sees it: a workspace with a git repository, an event, and the runner's files."""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hubmem.card.action.run import run
+from hubmem.card.action.runner import Runner
+from hubmem.cli.output import write_atomically
+
+
+@dataclass(slots=True)
+class Job:
+    """One step, to be run as often as a test likes.
+
+    Attributes:
+        inputs: of action.yml, by their names there.
+    """
+
+    workspace: Path
+    files: Path
+    inputs: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, folder: Path) -> "Job":
+        workspace, files = folder / "workspace", folder / "runner"
+        for each in (workspace, files):
+            each.mkdir()
+        job = cls(workspace=workspace, files=files)
+        job.git("init", "-q")
+        return job
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=self.workspace, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def commit(self) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message=a commit")
+        return self.git("rev-parse", "HEAD")
+
+    def card(self, text: str, name: str = "README.md") -> Path:
+        path = self.workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def pull_request(self, base: str, *, head: str = "org/project", api: str = "") -> None:
+        """Run for a pull request, from a branch of the same repository unless another is named."""
+        event = {
+            "pull_request": {
+                "number": 7,
+                "head": {"repo": {"full_name": head} if head else None},
+                "base": {"sha": base, "repo": {"full_name": "org/project"}},
+            }
+        }
+        path = self.files / "event.json"
+        path.write_text(json.dumps(event))
+        self.environment |= {
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(path),
+            "GITHUB_REPOSITORY": "org/project",
+            "GITHUB_API_URL": api,
+        }
+
+    def run(self, **inputs: str) -> int:
+        """Run the step; a second run begins with empty files."""
+        for path in (self.files / "output", self.files / "summary"):
+            path.write_text("")
+        given = {f"HUBMEM_{name.upper()}": value for name, value in {**self.inputs, **inputs}.items()}
+        environment = {
+            "GITHUB_WORKSPACE": str(self.workspace),
+            "GITHUB_OUTPUT": str(self.files / "output"),
+            "GITHUB_STEP_SUMMARY": str(self.files / "summary"),
+            **self.environment,
+            **given,
+        }
+        return run(Runner(environment), write_atomically)
+
+    @property
+    def summary(self) -> str:
+        return (self.files / "summary").read_text(encoding="utf-8")
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        text = (self.files / "output").read_text(encoding="utf-8")
+        found = re.findall(r"^(\w+)<<(\w+)\n(.*?)\n\2$", text, flags=re.MULTILINE | re.DOTALL)
+        return {name: value for name, _, value in found}
+
+    @property
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.outputs["json"])
+        return value
