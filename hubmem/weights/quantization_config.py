@@ -134,7 +134,7 @@ def _read(fields: _Fields) -> Quantization:
 
 
 def _cache_bits(fields: _Fields) -> int | None:
-    """Bits of an element of the cache: `kv_cache_scheme` of compressed-tensors, `kv_cache_quant_algo` of modelopt."""
+    """Bits of an element of the cache, as compressed-tensors and modelopt name them."""
     scheme = fields.child("kv_cache_scheme")
     if scheme:
         return scheme.integer("num_bits")
