@@ -17,7 +17,8 @@ from hubmem.errors import UsageError
 from hubmem.fit.matrix import PRECISIONS, Verdict
 from hubmem.fit.verdict import Planner
 from hubmem.hub.source import Origin
-from hubmem.memory.workload import DEFAULT_CONTEXT, Training
+from hubmem.memory.training import plan_training
+from hubmem.memory.workload import DEFAULT_CONTEXT, Checkpointing, Training, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.render.markdown import escape
 from hubmem.render.table import cell_text, precision_label
@@ -30,14 +31,11 @@ TITLE = "## Memory"
 _PROVENANCE = "<sub>Computed by hubmem "
 # A chat with a document, and a long document.
 _CONTEXTS = (DEFAULT_CONTEXT, 4 * DEFAULT_CONTEXT)
-_TRAININGS = ("lora", "full")
-_TRAINING_NAMES = {"lora": "LoRA fine-tuning", "qlora": "QLoRA fine-tuning", "full": "full fine-tuning"}
-# Each kind of fine-tuning by the columns of precisions it has a figure in, and as what it is planned there.
-_PLANNED_AS: dict[str, dict[str | None, Training]] = {
-    "lora": {None: "lora", "nf4": "qlora"},
-    "qlora": {"nf4": "qlora"},
-    "full": {None: "full"},
-}
+_TRAININGS: tuple[Training, ...] = ("lora", "qlora", "full")
+_TRAINING_LABELS = {"lora": "LoRA", "qlora": "QLoRA", "full": "full"}
+# How people fine-tune on few devices: examples of a page or two, activations computed again rather than kept.
+_TRAINING_CONTEXT = 2048
+_CHECKPOINTING: Checkpointing = "full"
 _PLAIN_PAGE = Page()
 _LEGEND = (
     "<sub>GPUs needed, split by tensor parallelism (TP) where there are several; *tight*: it fits, but the "
@@ -93,6 +91,7 @@ def _model(part: Part, settings: Settings) -> Iterator[str]:
     if part.subject.relation:
         yield f"Figures are of the base model {_name(part)}, {part.subject.relation}."
     yield _memory(report, settings)
+    yield from _fine_tuning(report, settings)
     yield _matrix(report)
     yield _LEGEND
     yield from _notes(report)
@@ -123,10 +122,6 @@ def _memory(report: Report, settings: Settings) -> str:
         [f"inference, {context:,} tokens", *_inference(report, plan_for, context)]
         for context in contexts_for(settings, report.architecture)
     ]
-    for kind in settings.train or _TRAININGS:
-        cells = _fine_tuning(report, plan_for, kind)
-        if any(cells):
-            rows.append([f"{_TRAINING_NAMES[kind]}, {report.workload.context:,} tokens", *cells])
     headers = ["GiB on one device", *(precision_label(name, report) for name in PRECISIONS)]
     return _table(headers, rows, ["left", *["right"] * len(PRECISIONS)])
 
@@ -136,18 +131,28 @@ def _inference(report: Report, plan_for: Planner, context: int) -> list[str]:
     return [format_gib(plan_for(workload).per_gpu_bytes) for workload in workloads]
 
 
-def _fine_tuning(report: Report, plan_for: Planner, kind: str) -> list[str]:
-    """A figure for each precision the kind is planned in, "" for the others and for models without a plan."""
-    cells = []
-    for name in PRECISIONS:
-        train = _PLANNED_AS[kind].get(name)
-        cells.append(_trained(report, plan_for, train, name) if train else "")
-    return cells
+def _fine_tuning(report: Report, settings: Settings) -> Iterator[str]:
+    """A row of the kinds of fine-tuning; nothing for a model that has a plan for none of them."""
+    if report.architecture is None:
+        return
+    limit = report.architecture.max_context or _TRAINING_CONTEXT
+    workload = replace(report.workload, context=min(_TRAINING_CONTEXT, limit), checkpointing=_CHECKPOINTING)
+    kinds = settings.train or _TRAININGS
+    cells = [_trained(report, replace(workload, train=kind)) for kind in kinds]
+    if any(cells):
+        headers = ["GiB on one device", *(_TRAINING_LABELS[kind] for kind in kinds)]
+        row = [f"fine-tuning, {workload.context:,} tokens", *(cell or "–" for cell in cells)]
+        yield _table(headers, [row], ["left", *["right"] * len(kinds)])
+        yield (
+            f"<sub>Fine-tuning in {workload.precision} with {workload.optimizer}, gradient checkpointing and "
+            f"adapters of rank {workload.rank} on the {workload.lora_targets} layers.</sub>"
+        )
 
 
-def _trained(report: Report, plan_for: Planner, train: Training, dtype: str | None) -> str:
+def _trained(report: Report, workload: Workload) -> str:
+    """The memory of a step of training, "" for a model that cannot be trained so, such as a quantized one."""
     try:
-        plan = plan_for(replace(report.workload, train=train, weight_dtype=dtype))
+        plan = plan_training(report.architecture, report.census, workload)
     except UsageError:
         return ""
     return format_gib(plan.per_gpu_bytes)

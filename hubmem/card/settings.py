@@ -14,12 +14,13 @@ from hubmem.errors import UsageError
 from hubmem.fit.gpus import parse_target
 from hubmem.hub.opening import split_revision
 from hubmem.hub.remote import check_repo_id
+from hubmem.memory.workload import Training
 from hubmem.units import format_tokens, parse_tokens
 
 _SETTING = re.compile(r'\s*([a-z]+)="([^"]*)"')
 # What would end the comment the marker is, or one of its settings.
 _UNWRITABLE = re.compile(r'--|[">\r\n]')
-_TRAININGS = ("lora", "qlora", "full")
+_TRAININGS: dict[str, Training] = {"lora": "lora", "qlora": "qlora", "full": "full"}
 _Value = TypeVar("_Value")
 
 
@@ -37,7 +38,7 @@ class Settings:
     repo: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
     context: tuple[int, ...] = ()
-    train: tuple[str, ...] = ()
+    train: tuple[Training, ...] = ()
 
     def over(self, other: "Settings") -> "Settings":
         """These, and the other's where these say nothing."""
@@ -120,10 +121,10 @@ def _gpu(text: str) -> str:
     return _writable(text)
 
 
-def _training(text: str) -> str:
+def _training(text: str) -> Training:
     if text not in _TRAININGS:
         raise UsageError(f"Unknown kind of fine-tuning {text!r}.", hint=f"Known: {', '.join(_TRAININGS)}.")
-    return text
+    return _TRAININGS[text]
 
 
 def _writable(text: str) -> str:

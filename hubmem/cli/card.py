@@ -29,7 +29,7 @@ from hubmem.cli.options import access_options
     "trainings",
     multiple=True,
     metavar="KIND",
-    help="Show this kind of fine-tuning: lora, qlora, full.  [default: lora and full]",
+    help="Show this kind of fine-tuning: lora, qlora, full.  [default: all of them]",
 )
 @click.option(
     "--check", is_flag=True, help="Write nothing: show what would change; exit 1 if anything would."
