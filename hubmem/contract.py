@@ -3,11 +3,9 @@
 Additions are free; a change of meaning bumps the schema.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hubmem.fit.matrix import PRECISIONS, Verdict
-from hubmem.fit.verdict import Cell
+from hubmem.fit.matrix import Verdict, columns
 from hubmem.memory.plan import Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts
@@ -189,12 +187,8 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "max_context": verdict.max_context,
         "max_batch": verdict.max_batch,
         "advice": [str(advice) for advice in verdict.advice],
-        "smallest": _cells(verdict.cells),
-    }
-
-
-def _cells(cells: tuple[Cell, ...]) -> Mapping[str, Any]:
-    return {
-        name or "as_stored": {"gpus": cell.gpus, "verdict": cell.fit.answer.value}
-        for name, cell in zip(PRECISIONS, cells, strict=True)
+        "smallest": {
+            name or "as_stored": {"gpus": cell.gpus, "verdict": cell.fit.answer.value}
+            for name, cell in zip(columns(verdict.solver.workload), verdict.cells, strict=True)
+        },
     }

@@ -7,12 +7,14 @@ from functools import cache, partial
 from typing import Any
 
 from hubmem import contract
+from hubmem.errors import UsageError
 from hubmem.fit.matrix import Solver, Verdict
 from hubmem.fit.verdict import Answer, Planner
 from hubmem.hub.opening import Access, open_model
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import bytes_per_token, cache_bytes
 from hubmem.memory.inference import plan_inference
+from hubmem.memory.training import plan_training
 from hubmem.memory.plan import Plan
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Experts
@@ -188,13 +190,22 @@ class _Planner:
 
     def __init__(self, architecture: Architecture | None, census: Census) -> None:
         self._model = architecture, census
-        self._plan = cache(partial(plan_inference, architecture, census))
+        self._plan = cache(partial(_plan, architecture, census))
 
     def __call__(self, workload: Workload) -> Plan:
         return self._plan(workload)
 
     def __reduce__(self) -> tuple[type["_Planner"], tuple[Architecture | None, Census]]:
         return _Planner, self._model
+
+
+def _plan(architecture: Architecture | None, census: Census, workload: Workload) -> Plan:
+    if workload.zero or workload.dp > 1:
+        raise UsageError(
+            "ZeRO and data parallelism are not planned yet: each rank would be shown as if it held all."
+        )
+    plan = plan_training if workload.train else plan_inference
+    return plan(architecture, census, workload)
 
 
 def _cache(architecture: Architecture | None, census: Census, workload: Workload) -> Cache | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hubmem import inspect
+from hubmem.errors import UsageError
 from hubmem.hub.bundled import BundledSource
 from tests.hub_server import Repo, files_of
 from tests.hub_server.examples import SMALL
@@ -251,3 +252,39 @@ class TestCacheDtype:
         report = answer(self.config({"num_bits": 8, "type": "float"}), kv_dtype="bf16")
 
         assert report.cache.bytes_per_token == 20 * 2 * 2 * 16 * 2
+
+
+class TestTraining:
+    """Llama-3.2-1B, 1,235,814,400 parameters: what every byte of a step must at least hold."""
+
+    def plan(self, **options):
+        return inspect("meta-llama/Llama-3.2-1B", offline=True, gpus=["H100"], context=2048, **options)
+
+    def test_full_fine_tuning_holds_weights_gradients_and_two_states(self):
+        report = self.plan(train="full")
+
+        assert report.to_dict()["workload"]["mode"] == "training"
+        assert report.plan.of("weights").nbytes == 2 * 1_235_814_400
+        assert report.plan.of("optimizer states").nbytes == 4 * 1_235_814_400
+        assert set(report.plan.peaks) >= {"forward", "backward", "step"}
+
+    def test_each_way_of_training_less_takes_less(self):
+        full, lora, qlora = (self.plan(train=kind).plan.allocated_bytes for kind in ("full", "lora", "qlora"))
+
+        assert full > lora > qlora
+
+    def test_the_matrix_of_training_has_one_precision(self):
+        assert len(self.plan(train="lora").verdicts[0].cells) == 1
+        assert list(self.plan(train="lora").to_dict()["verdicts"][0]["smallest"]) == ["as_stored"]
+
+    def test_a_no_is_turned_into_a_yes_by_training_less(self):
+        report = inspect(
+            "meta-llama/Llama-3.1-8B", offline=True, gpus=["RTX-4090"], context=2048, train="full"
+        )
+
+        changes = [advice.change for advice in report.verdicts[0].advice]
+        assert "QLoRA" in changes
+
+    def test_zero_is_refused_until_it_can_be_planned(self):
+        with pytest.raises(UsageError, match="ZeRO"):
+            self.plan(train="full", zero=3)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hubmem.cli.options import access_options, file_options, workload_options
+from hubmem.cli.options import access_options, file_options, training_options, workload_options
 
 # Each model reads its own files concurrently; more models at once than this only spend the quota faster.
 _MODELS_AT_ONCE = 4
@@ -22,6 +22,7 @@ _MODELS_AT_ONCE = 4
     help="Hold it against this GPU: H100-80GB, 2xA100-80GB, 24GiB.",
 )
 @workload_options
+@training_options
 @click.option("--check", is_flag=True, help="Exit 1 unless it fits every GPU.")
 @click.option("--explain", is_flag=True, help="Show each term with its formula, numbers and source.")
 @click.option(

@@ -52,11 +52,46 @@ workload_options: Callable[[Any], Any] = _bundle(
         help="Tokens of an encoder's input.  [default: the model's]",
     ),
     click.option(
+        "--tp", type=click.IntRange(min=1), default=1, show_default=True, help="Ranks of tensor parallelism."
+    ),
+    click.option(
         "--attention",
         type=click.Choice(["sdpa", "eager"]),
         default="sdpa",
         show_default=True,
         help="Which attention code computes the activations.",
+    ),
+)
+
+training_options: Callable[[Any], Any] = _bundle(
+    click.option(
+        "--train", type=click.Choice(["full", "lora", "qlora"]), help="Plan a step of training instead."
+    ),
+    click.option(
+        "--optimizer",
+        default="adamw",
+        show_default=True,
+        help="adamw, adamw-8bit, adafactor, sgd, lion, muon, …",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["fp32", "bf16", "amp"]),
+        default="bf16",
+        show_default=True,
+        help="What training computes in; amp is bf16 beside fp32 master weights.",
+    ),
+    click.option(
+        "--checkpointing",
+        type=click.Choice(["none", "full", "selective"]),
+        default="none",
+        show_default=True,
+        help="Which activations are computed again.",
+    ),
+    click.option(
+        "--rank", type=click.IntRange(min=1), default=16, show_default=True, help="Of LoRA adapters."
+    ),
+    click.option(
+        "--lora-targets", default="attention", show_default=True, help="attention, all-linear, or names."
     ),
 )
 

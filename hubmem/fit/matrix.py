@@ -12,6 +12,11 @@ from hubmem.memory.workload import Workload
 PRECISIONS: tuple[str | None, ...] = (None, "fp8", "nf4")
 
 
+def columns(workload: Workload) -> tuple[str | None, ...]:
+    """The precisions of the matrix: the workload's own first; training has no others to compare with."""
+    return (workload.weight_dtype,) if workload.train else (workload.weight_dtype, *PRECISIONS[1:])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One accelerator against one workload.
@@ -20,7 +25,7 @@ class Verdict:
         gpus: how many of it the verdict is about.
         named: whether the user asked about this accelerator, rather than being shown it.
         fit: of that many.
-        cells: for each of `PRECISIONS`, the smallest number that does (the asked number where one was asked).
+        cells: for each of the workload's `columns`, the smallest number that does (the asked number where one was asked).
         advice: what would turn a no into a yes.
         solver: answers the questions below, each when it is first asked.
     """
@@ -85,8 +90,9 @@ class Solver:
                 smallest number that does is meant.
         """
         plan_for, workload = self.plan_for, self.workload
-        columns = (workload.weight_dtype, *PRECISIONS[1:])
-        cells = tuple(smallest(plan_for, replace(workload, weight_dtype=dtype), target) for dtype in columns)
+        cells = tuple(
+            smallest(plan_for, replace(workload, weight_dtype=dtype), target) for dtype in columns(workload)
+        )
         gpus = target.count or (1 if named else cells[0].gpus) or 1
         asked = replace(workload, tp=gpus)
         fit = hold(plan_for(asked), target.gpu)

@@ -76,20 +76,25 @@ def hold(plan: Plan, gpu: Gpu) -> Fit:
 
 
 def smallest(plan_for: Planner, workload: Workload, target: Target) -> Cell:
-    """The smallest legal number of devices that runs the workload by tensor parallelism; just `count` where it is given."""
+    """The smallest legal number of devices that runs the workload by tensor parallelism; just `count` where it is given.
+
+    Raises:
+        UsageError: the model can have it on no number of devices.
+    """
     best: Fit | None = None
+    refusal: UsageError | None = None
     for count in (target.count,) if target.count else _COUNTS:
         try:
             fit = hold(plan_for(replace(workload, tp=count)), target.gpu)
-        except UsageError:
-            if target.count:
-                raise
+        except UsageError as error:
+            refusal = refusal or error
             continue
         if fit.answer is not Answer.NO:
             return Cell(gpus=count, fit=fit)
         best = best or fit
     if best is None:
-        raise AssertionError("one device is always legal")
+        assert refusal is not None
+        raise refusal
     return Cell(gpus=None, fit=best)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from tabulate import tabulate
 
-from hubmem.fit.matrix import PRECISIONS
+from hubmem.fit.matrix import columns
 from hubmem.render.table import cell_text, precision_label
 from hubmem.render.text import Page, plain
 from hubmem.report import Report
@@ -85,9 +85,7 @@ def render_csv(reports: Sequence[Report]) -> str:
     )
     for report in reports:
         for verdict in report.verdicts:
-            for name, cell in zip(
-                (report.workload.weight_dtype, *PRECISIONS[1:]), verdict.cells, strict=True
-            ):
+            for name, cell in zip(columns(report.workload), verdict.cells, strict=True):
                 writer.writerow(
                     [
                         report.snapshot.listing.repo,

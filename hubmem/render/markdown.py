@@ -2,7 +2,7 @@
 
 from tabulate import tabulate
 
-from hubmem.fit.matrix import PRECISIONS
+from hubmem.fit.matrix import columns
 from hubmem.render.table import architecture_parts, cell_text, cost_line, precision_label
 from hubmem.render.text import Page, plain
 from hubmem.report import Report
@@ -49,8 +49,12 @@ def _plan(report: Report) -> str:
 
 
 def _matrix(report: Report) -> str:
-    columns = (report.workload.weight_dtype, *PRECISIONS[1:])
-    headers = ["GPU", "usable GiB", *(precision_label(name, report) for name in columns), "longest context"]
+    headers = [
+        "GPU",
+        "usable GiB",
+        *(precision_label(name, report) for name in columns(report.workload)),
+        "longest context",
+    ]
     rows = [
         [
             verdict.gpu.name,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tabulate import tabulate
 
-from hubmem.fit.matrix import PRECISIONS, Verdict
+from hubmem.fit.matrix import Verdict, columns
 from hubmem.fit.verdict import Answer, Cell
 from hubmem.memory.plan import Basis, Term
 from hubmem.models.architecture import Architecture, Dense, Experts
@@ -138,7 +138,7 @@ def _columns_of(text: str, gib: str, basis: str, page: Page) -> str:
 
 
 def _matrix(report: Report, page: Page) -> list[str]:
-    headers = ["Fits?", "usable GiB", *(precision_label(name, report) for name in _columns(report))]
+    headers = ["Fits?", "usable GiB", *(precision_label(name, report) for name in columns(report.workload))]
     rows = [_matrix_row(verdict, report, page) for verdict in report.verdicts]
     if report.cache is not None:
         headers.append("longest context")
@@ -150,10 +150,6 @@ def _matrix(report: Report, page: Page) -> list[str]:
         colalign=("left", "right", *["left"] * (len(headers) - 2)),
     )
     return text.splitlines()
-
-
-def _columns(report: Report) -> tuple[str | None, ...]:
-    return (report.workload.weight_dtype, *PRECISIONS[1:])
 
 
 def _matrix_row(verdict: Verdict, report: Report, page: Page) -> list[str]:
