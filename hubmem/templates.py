@@ -12,12 +12,13 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-_NUMBERED_PART = re.compile(r"\.(0|[1-9]\d*)(?=\.|$)")
+_NUMBERED_PART = re.compile(r"\.(0|[1-9][0-9]*)(?=\.|$)", re.MULTILINE)
 _BRACES = re.compile(r"\{(\d+(?:\.\.\d+)?(?:,\d+(?:\.\.\d+)?)*)\}")
 # No layer, expert or block is numbered beyond this; a template that claims so would take forever to expand.
 _MOST_NAMES = 10_000_000
 
-_LITERAL_BRACE = "\N{SMALL LEFT CURLY BRACKET}"
+# No model has these in a tensor name; one that does must not be read as a template, or as two names.
+_STAND_INS = str.maketrans({"{": "\N{SMALL LEFT CURLY BRACKET}", "\n": "\N{SYMBOL FOR NEWLINE}"})
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -99,18 +100,33 @@ def fold(names: Iterable[tuple[str, _Key]]) -> Iterator[tuple[str, _Key]]:
     >>> list(fold([("h.0.w", 8), ("h.1.w", 8), ("h.1.b", 2), ("wte", 8)]))
     [('h.{0..1}.w', 8), ('h.1.b', 2), ('wte', 8)]
     """
-    alike: defaultdict[tuple[tuple[str, ...], _Key], list[tuple[int, ...]]] = defaultdict(list)
-    for name, key in names:
-        # No model has braces in its tensor names; a file that does must not be read as a template.
-        parts = _NUMBERED_PART.split(name.replace("{", _LITERAL_BRACE) if "{" in name else name)
-        alike[tuple(parts[::2]), key].append(tuple(map(int, parts[1::2])))
-    for (texts, key), rows in alike.items():
-        for box in _boxes(rows):
-            first, *rest = texts
-            yield (
-                first + "".join(f".{_braces(values)}{text}" for values, text in zip(box, rest, strict=True)),
-                key,
-            )
+    rows = list(names)
+    alike: defaultdict[tuple[str, _Key], list[tuple[int, ...]]] = defaultdict(list)
+    for (found, own_numbers), (_, key) in zip(_numbered([name for name, _ in rows]), rows, strict=True):
+        alike[found, key].append(own_numbers)
+    for (found, key), boxed in alike.items():
+        texts = found.split("{}")
+        for box in _boxes(boxed):
+            yield "".join(itertools.chain(*zip(texts, (*map(_braces, box), ""), strict=True))), key
+
+
+def _numbered(names: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Each name's pattern and its numbers, by one search through all: a search for each takes twice as long.
+
+    >>> list(_numbered(["h.0.mlp.7.w", "wte"]))
+    [('h.{}.mlp.{}.w', (0, 7)), ('wte', ())]
+    """
+    text = "\n".join(names)
+    if "{" in text or text.count("\n") >= len(names):
+        text = "\n".join(name.translate(_STAND_INS) for name in names)
+    parts = _NUMBERED_PART.split(text)
+    patterns, all_numbers = ".{}".join(parts[::2]).split("\n"), [*map(int, parts[1::2])]
+    counts = {found: found.count("{}") for found in set(patterns)}
+    start = 0
+    for found in patterns[: len(names)]:
+        stop = start + counts[found]
+        yield found, tuple(all_numbers[start:stop])
+        start = stop
 
 
 def _boxes(rows: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], ...]]:
@@ -120,7 +136,7 @@ def _boxes(rows: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], ...]]
     [((0, 1), (0, 1)), ((2,), (0,))]
     """
     if len(set(rows)) < len(rows):
-        # Only names whose braces were replaced can coincide; they are kept one by one.
+        # Only names with stand-ins can coincide; they are kept one by one.
         return [tuple((number,) for number in row) for row in rows]
     columns = tuple(tuple(sorted(set(column))) for column in zip(*rows, strict=True))
     if math.prod(map(len, columns)) == len(rows):

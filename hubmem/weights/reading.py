@@ -10,11 +10,11 @@ from typing import Any
 
 from hubmem.errors import MalformedWeights, NoWeights
 from hubmem.hub.source import FileEntry, HeadRequest, Listing, Origin, Source
-from hubmem.weights import safetensors
+from hubmem.weights import one_call
 from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
 from hubmem.weights.components import components, guide
 from hubmem.weights.formats import FORMATS, Contents, Format
-from hubmem.weights.index import Index, claimed_bytes, parse_index, shard_path
+from hubmem.weights.index import Index, parse_index
 from hubmem.weights.layout import Layout, Selection, choose
 
 _Read = dict[str, Contents]
@@ -185,36 +185,22 @@ def _index(source: Source, listing: Listing, path: str) -> Index:
 def _one_call(source: Source, listing: Listing, index: str) -> tuple[_Read, Index] | None:
     """All headers by the Hub's one call; None where it has none or speaks of another commit."""
     body = source.shard_headers(index)
-    if body is None:
-        return None
-    answer = safetensors.load_header(body, index)
-    headers = answer.get("headers")
-    if not isinstance(headers, dict) or not headers:
+    answer = one_call.parse(body, index) if body is not None else None
+    if answer is None:
         return None
     read: _Read = {}
-    counts: dict[str, int] = {}
-    for shard, header in headers.items():
-        path = shard_path(index, shard)
-        tensors, end = safetensors.read_tensors(header, path)
+    for path, header in answer.headers.items():
         entry = listing.files.get(path)
-        if entry is None or not 8 < entry.nbytes - end <= _longest_header(header):
+        # However its writer spaces it, a header takes at most twice the characters it needs.
+        if entry is None or not 8 < entry.nbytes - header.end <= _METADATA_BYTES + 2 * header.characters:
             # The answer is bound to the branch, not to the listing's commit: read the files themselves.
             return None
-        read[path] = Contents(groups=fold_file(tensors, path))
-        counts[path] = len(tensors)
-    described = answer.get("index")
-    metadata = described.get("metadata") if isinstance(described, Mapping) else None
-    facts = Index(tensors=counts, name_characters={}, total_bytes=claimed_bytes(metadata))
+        read[path] = Contents(groups=fold_file(header.tensors, path))
+    counts = {path: len(header.tensors) for path, header in answer.headers.items()}
+    facts = Index(tensors=counts, name_characters={}, total_bytes=answer.total_bytes)
     _store(source, listing, read)
     _store_index(source, listing, index, facts)
     return read, facts
-
-
-def _longest_header(header: Mapping[str, object]) -> int:
-    """Bytes a header of these tensors takes at most, however its writer spaces it."""
-    return _METADATA_BYTES + 2 * (
-        len(str(header.get("__metadata__"))) + sum(map(len, header)) + safetensors.ENTRY_BYTES * len(header)
-    )
 
 
 def _files(

@@ -9,10 +9,12 @@ Source: https://github.com/huggingface/safetensors#format
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 from hubmem import dtypes
 from hubmem.errors import MalformedWeights
+from hubmem.weights import canonical
 
 # The same bound as the safetensors crate: MAX_HEADER_SIZE.
 LARGEST_HEADER = 100_000_000
@@ -72,11 +74,29 @@ def parse_file(head: bytes, *, path: str, file_nbytes: int) -> list[Tensor]:
         raise MalformedWeights(
             path, f"its header claims {stop - 8:,} bytes, more than the file's {file_nbytes:,}."
         )
-    header = load_header(head[_LENGTH_BYTES:stop], path)
-    tensors, end = read_tensors(header, path)
+    tensors, end = _read_header(head[_LENGTH_BYTES:stop], path)
     if stop + end != file_nbytes:
         raise MalformedWeights(path, f"its tensors end at byte {stop + end:,}, the file at {file_nbytes:,}.")
     return tensors
+
+
+def _read_header(raw: bytes, path: str) -> tuple[list[Tensor], int]:
+    with suppress(UnicodeDecodeError):
+        text = raw.decode().rstrip(" ")
+        if usual := read_usual(text, 0, len(text)):
+            return usual
+    return read_tensors(load_header(raw, path), path)
+
+
+def read_usual(text: str, start: int, stop: int) -> tuple[list[Tensor], int] | None:
+    """What `read_tensors` says of the header `text[start:stop]`; None unless it is faultless and usual."""
+    header = canonical.read(text, start, stop)
+    if header is None:
+        return None
+    tensors = [
+        Tensor(name, kind.dtype, kind.shape) for name, kind in zip(header.names, header.kinds, strict=True)
+    ]
+    return tensors, header.data_nbytes
 
 
 def load_header(raw: bytes, path: str) -> Any:
@@ -88,11 +108,21 @@ def load_header(raw: bytes, path: str) -> Any:
     if not raw.lstrip(_JSON_SPACE).startswith(b"{"):
         raise MalformedWeights(path, "its header does not begin with '{'.")
     try:
-        return json.loads(raw.decode(), object_pairs_hook=unique_object, parse_constant=_refuse_constant)
+        return decode_json(raw.decode())
     except RecursionError:
         raise MalformedWeights(path, "its header is nested too deeply.") from None
     except ValueError as error:
         raise MalformedWeights(path, f"its header is not valid JSON: {error}") from None
+
+
+def decode_json(text: str) -> Any:
+    """The value of strict JSON.
+
+    Raises:
+        ValueError: a fault, a key that appears twice in an object, or NaN.
+        RecursionError: nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=unique_object, parse_constant=_refuse_constant)
 
 
 def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
