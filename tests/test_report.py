@@ -268,22 +268,16 @@ class TestTraining:
         assert report.plan.of("optimizer states").nbytes == 4 * 1_235_814_400
         assert set(report.plan.peaks) >= {"forward", "backward", "step"}
 
-    def test_each_way_of_training_less_takes_less(self):
-        full, lora, qlora = (self.plan(train=kind).plan.allocated_bytes for kind in ("full", "lora", "qlora"))
+    def test_adapters_spare_gradients_and_states_and_four_bits_spare_weights(self):
+        full, lora, qlora = (self.plan(train=kind).plan for kind in ("full", "lora", "qlora"))
 
-        assert full > lora > qlora
+        assert lora.of("optimizer states").nbytes < full.of("optimizer states").nbytes / 100
+        assert lora.allocated_bytes < full.allocated_bytes
+        assert qlora.of("weights").nbytes < lora.of("weights").nbytes
 
     def test_the_matrix_of_training_has_one_precision(self):
         assert len(self.plan(train="lora").verdicts[0].cells) == 1
         assert list(self.plan(train="lora").to_dict()["verdicts"][0]["smallest"]) == ["as_stored"]
-
-    def test_a_no_is_turned_into_a_yes_by_training_less(self):
-        report = inspect(
-            "meta-llama/Llama-3.1-8B", offline=True, gpus=["RTX-4090"], context=2048, train="full"
-        )
-
-        changes = [advice.change for advice in report.verdicts[0].advice]
-        assert "QLoRA" in changes
 
     def test_zero_is_refused_until_it_can_be_planned(self):
         with pytest.raises(UsageError, match="ZeRO"):

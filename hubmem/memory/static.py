@@ -18,9 +18,10 @@ GroupBytes = Callable[[TensorGroup], int]
 def compute_dtype(architecture: Architecture | None, workload: Workload, stored: str | None = None) -> Dtype:
     """The dtype activations have: that of the weights where they are held unquantized, else the config's.
 
-    `stored` is the dtype most weights are stored in; it decides where the config names none.
+    `stored` is the dtype most weights are stored in. It goes before the config's, because weights that are held
+    as stored compute as stored; packed weights leave the config to say.
     """
-    named = (workload.weight_dtype, architecture.dtype if architecture else None, stored)
+    named = (workload.weight_dtype, stored, architecture.dtype if architecture else None)
     candidates = (dtypes.find(name) for name in named if name)
     wide = (dtype for dtype in candidates if dtype is not None and dtype.floating and dtype.bits >= 16)
     return next(wide, dtypes.of("BF16"))
