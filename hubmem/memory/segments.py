@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
-from hubmem.memory.programs.families import computation_of, embedding_width
+from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_embedding, trace_encoder_end, trace_loss, trace_outputs
+from hubmem.memory.programs.reading import embedding_width
 from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Extent, Storage, Trace
 from hubmem.memory.sharding import Rank

@@ -11,8 +11,9 @@ from hubmem.memory.device import RESERVED_BY_INFERENCE, overheads
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.blocks import Caching, trace_layer, trace_relative_bias
 from hubmem.memory.programs.explain import formula
-from hubmem.memory.programs.families import computation_of, embedding_width
+from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_logits
+from hubmem.memory.programs.reading import embedding_width
 from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Alive, Arithmetic, Counts, Extent, Storage
 from hubmem.memory.sharding import Rank

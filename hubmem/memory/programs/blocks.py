@@ -16,6 +16,7 @@ from hubmem.memory.programs.operators import (
     FLOAT32,
     HALF,
     add,
+    cast,
     constant,
     copy,
     dropout,
@@ -286,13 +287,17 @@ def _rotated(tape: Tape, computation: Computation, x: Value) -> Value:
     """x·cos + rotate_half(x)·sin (Su et al., arXiv 2104.09864); joined again where only a slice is turned."""
     if computation.rotation is Rotation.NONE:
         return x
-    label = x.storage.label
+    label, itemsize = x.storage.label, x.itemsize
+    if computation.rotation is Rotation.FULL_FLOAT32:
+        x = cast(tape, x, FLOAT32)
     # One row of sines a position serves every head and layer, in the dtype of the residual stream.
     sines = constant("sines", "D", 0, tape.arithmetic.itemsize)
     turned = multiply(tape, x, sines, f"{label}·cos")
     half = copy(tape, x, f"rotate_half({label})")
     half = multiply(tape, half, sines, f"rotate_half({label})·sin")
     turned = add(tape, turned, half, f"{label} rotated")
+    if computation.rotation is Rotation.FULL_FLOAT32:
+        return cast(tape, turned, itemsize)
     return turned if computation.rotation is Rotation.FULL else copy(tape, turned, f"{label} joined")
 
 

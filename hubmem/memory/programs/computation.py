@@ -14,6 +14,9 @@ class Norm(Enum):
     RMS_FLOAT32 = "in float32, multiplied by the weight, then cast back"
     RMS_T5 = "the mean square in float32, the quotient of x itself"
     LAYER = "in one kernel"
+    LAYER_AUTOCAST = "in one kernel, in autocast's dtype where there is one"
+    LAYER_FLOAT32 = "in one kernel in float32, cast back"
+    LAYER_BY_HAND = "in float32 operator by operator, multiplied by the weight, then cast back"
 
 
 class Residual(Enum):
@@ -40,6 +43,7 @@ class Rotation(Enum):
 
     NONE = "not by rotation"
     FULL = "x·cos + rotate_half(x)·sin"
+    FULL_FLOAT32 = "the same in float32, cast back"
     PARTIAL = "of a slice, the rest concatenated again"
     PARTIAL_HELD = "of a slice, whose source the attention refers to until it returns"
     HALVES = "of two halves, concatenated"
@@ -53,6 +57,7 @@ class Activation(Enum):
     RELU_SQUARED = "relu, then the square"
     GELU_NEW = "the tanh approximation of gelu in eight operators"
     BLOOM_GELU = "the same, with a derivative of its own that keeps the input alone"
+    XIELU = "a branch for each sign (Huang and Schlag, arXiv 2411.13010)"
     CLAMPED_GLU = "gpt-oss: gate and up clamped, (up + 1)·gate·σ(α·gate)"
 
 

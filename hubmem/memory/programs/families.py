@@ -1,6 +1,6 @@
-"""The facts of `Computation` for each family: one row a family, and a reading of the weights for the others.
+"""The facts of `Computation` for each family, one row a family.
 
-Source: transformers 5.23, models/*/modeling_*.py and configuration_*.py (defaults of dropout).
+Source: transformers 5.23, models/*/modeling_*.py; defaults of dropout in configuration_*.py.
 """
 
 from dataclasses import replace
@@ -14,11 +14,47 @@ from hubmem.memory.programs.computation import (
     Rotation,
     Scores,
 )
+from hubmem.memory.programs.reading import read_computation
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
-from hubmem.weights.roles import Role
 
 _LLAMA = Computation()
+_GPT_NEOX = Computation(
+    norm=Norm.LAYER,
+    residual=Residual.PARALLEL_TWO,
+    projection=Projection.VIEWS,
+    rotation=Rotation.PARTIAL,
+)
+_GPT_J = Computation(
+    norm=Norm.LAYER,
+    residual=Residual.PARALLEL,
+    rotation=Rotation.PARTIAL_HELD,
+    activation=Activation.GELU_NEW,
+    fused_kernels=False,
+    scores=Scores.FLOAT32,
+    returns_probabilities=True,
+)
+_GPT_2 = Computation(
+    norm=Norm.LAYER,
+    projection=Projection.VIEWS,
+    rotation=Rotation.NONE,
+    activation=Activation.GELU_NEW,
+    softmax_float32=False,
+    dropout=0.1,
+    attention_dropout=0.1,
+    attention_held=True,
+    learned_positions=True,
+    embedding_dropout=0.1,
+)
+_OPT = Computation(
+    norm=Norm.LAYER,
+    rotation=Rotation.NONE,
+    activation=Activation.RELU,
+    dropout=0.1,
+    embeddings_held=2,
+    query_scaled=True,
+    mlp_input_held=False,
+)
 _BERT = Computation(
     norm=Norm.LAYER,
     residual=Residual.AFTER_SUM,
@@ -32,11 +68,40 @@ _BERT = Computation(
     embedding_dropout=0.1,
     mlm_transform=True,
 )
+_T5 = Computation(
+    norm=Norm.RMS_T5,
+    rotation=Rotation.NONE,
+    activation=Activation.RELU,
+    gated_activation=Activation.GELU_NEW,
+    softmax_float32=False,
+    dropout=0.1,
+    attention_dropout=0.1,
+    inner_dropout=0.1,
+    embedding_dropout=0.1,
+    output_dropout=0.1,
+    relative_bias=True,
+    logits_float32=False,
+)
+_BART = Computation(
+    norm=Norm.LAYER,
+    residual=Residual.AFTER_SUM,
+    rotation=Rotation.NONE,
+    softmax_float32=False,
+    dropout=0.1,
+    embedding_norm=True,
+    embedding_dropout=0.1,
+    logits_float32=False,
+    mlp_input_held=False,
+)
 
 _ROWS: dict[str, Computation] = {
-    "llama mistral qwen2 mixtral": _LLAMA,
-    "qwen3 qwen3_moe": replace(_LLAMA, qk_norm=True),
-    "gemma": replace(_LLAMA, norm=Norm.RMS_FLOAT32),
+    "llama mistral qwen2 mixtral smollm3 granite qwen2_moe granitemoe seed_oss": _LLAMA,
+    "ernie4_5": replace(_LLAMA, rotation=Rotation.FULL_FLOAT32),
+    "qwen3 qwen3_moe hunyuan_v1_dense olmoe": replace(_LLAMA, qk_norm=True),
+    "deepseek_v2 deepseek_v3": replace(_LLAMA, routing_float32=True),
+    "glm4_moe": replace(_LLAMA, rotation=Rotation.PARTIAL, routing_float32=True),
+    "phimoe": replace(_LLAMA, norm=Norm.LAYER),
+    "helium gemma": replace(_LLAMA, norm=Norm.RMS_FLOAT32),
     "gemma2": replace(
         _LLAMA,
         norm=Norm.RMS_FLOAT32,
@@ -46,7 +111,16 @@ _ROWS: dict[str, Computation] = {
         logits_softcap=True,
     ),
     "gemma3 gemma3_text": replace(_LLAMA, norm=Norm.RMS_FLOAT32, residual=Residual.SANDWICH, qk_norm=True),
-    "olmo2": replace(_LLAMA, norm=Norm.RMS_FLOAT32, residual=Residual.POST, qk_norm=True),
+    "olmo": replace(_LLAMA, norm=Norm.LAYER_FLOAT32),
+    "olmo2 olmo3": replace(_LLAMA, norm=Norm.RMS_FLOAT32, residual=Residual.POST, qk_norm=True),
+    "exaone4": replace(_LLAMA, residual=Residual.POST, qk_norm=True),
+    "arcee": replace(_LLAMA, activation=Activation.RELU_SQUARED),
+    "apertus": replace(_LLAMA, activation=Activation.XIELU, qk_norm=True),
+    "nemotron": replace(
+        _LLAMA, norm=Norm.LAYER_AUTOCAST, rotation=Rotation.PARTIAL, activation=Activation.RELU_SQUARED
+    ),
+    "glm": replace(_LLAMA, rotation=Rotation.PARTIAL, fused_gate=True),
+    "glm4": replace(_LLAMA, residual=Residual.SANDWICH, rotation=Rotation.PARTIAL, fused_gate=True),
     "phi3": replace(_LLAMA, projection=Projection.VIEWS, rotation=Rotation.PARTIAL, fused_gate=True),
     "phi": replace(
         _LLAMA,
@@ -56,43 +130,36 @@ _ROWS: dict[str, Computation] = {
         activation=Activation.GELU_NEW,
         dropout=0.1,
     ),
+    "stablelm": replace(_LLAMA, norm=Norm.LAYER, rotation=Rotation.PARTIAL_HELD, attention_held=True),
+    "cohere cohere2": replace(
+        _LLAMA, norm=Norm.LAYER_BY_HAND, residual=Residual.PARALLEL, rotation=Rotation.FULL_FLOAT32
+    ),
     "starcoder2": replace(_LLAMA, norm=Norm.LAYER, dropout=0.1, attention_dropout=0.1, embedding_dropout=0.1),
-    "gpt_neox": Computation(
+    "persimmon": replace(
+        _LLAMA,
         norm=Norm.LAYER,
-        residual=Residual.PARALLEL_TWO,
         projection=Projection.VIEWS,
-        rotation=Rotation.PARTIAL,
-    ),
-    "gptj": Computation(
-        norm=Norm.LAYER,
-        residual=Residual.PARALLEL,
         rotation=Rotation.PARTIAL_HELD,
-        activation=Activation.GELU_NEW,
+        activation=Activation.RELU_SQUARED,
+        qk_norm=True,
+    ),
+    "gpt_oss": replace(
+        _LLAMA,
+        norm=Norm.RMS_FLOAT32,
+        rotation=Rotation.HALVES,
         fused_kernels=False,
-        scores=Scores.FLOAT32,
-        returns_probabilities=True,
-    ),
-    "gpt2": Computation(
-        norm=Norm.LAYER,
-        projection=Projection.VIEWS,
-        rotation=Rotation.NONE,
-        activation=Activation.GELU_NEW,
+        sinks=True,
         softmax_float32=False,
-        dropout=0.1,
-        attention_dropout=0.1,
-        attention_held=True,
-        learned_positions=True,
-        embedding_dropout=0.1,
+        activation=Activation.CLAMPED_GLU,
     ),
-    "opt": Computation(
-        norm=Norm.LAYER,
-        rotation=Rotation.NONE,
-        activation=Activation.RELU,
-        dropout=0.1,
-        embeddings_held=2,
-        query_scaled=True,
-        mlp_input_held=False,
-    ),
+    "gpt_neox": _GPT_NEOX,
+    "gptj": _GPT_J,
+    "codegen": replace(_GPT_J, projection=Projection.VIEWS),
+    "gpt_neo": replace(_GPT_J, residual=Residual.PRE, rotation=Rotation.NONE, learned_positions=True),
+    "gpt2": _GPT_2,
+    "gpt_bigcode": replace(_GPT_2, activation=Activation.FUSED, softmax_float32=True),
+    "opt": _OPT,
+    "xglm biogpt": replace(_OPT, activation=Activation.FUSED, attention_dropout=0.1),
     "bloom": Computation(
         norm=Norm.LAYER,
         projection=Projection.VIEWS,
@@ -102,6 +169,13 @@ _ROWS: dict[str, Computation] = {
         scores=Scores.ALIBI,
         returns_probabilities=True,
         embedding_norm=True,
+    ),
+    "mpt": Computation(
+        norm=Norm.LAYER,
+        projection=Projection.VIEWS,
+        rotation=Rotation.NONE,
+        fused_kernels=False,
+        returns_probabilities=True,
     ),
     "falcon": Computation(
         norm=Norm.LAYER,
@@ -114,55 +188,25 @@ _ROWS: dict[str, Computation] = {
         scores=Scores.IN_PLACE,
         softmax_float32=False,
     ),
-    "bert roberta": _BERT,
+    "bert roberta xlm-roberta electra camembert": _BERT,
     "distilbert": replace(_BERT, dropout=0.0, mlp_dropout=0.1),
     "albert": replace(
         _BERT, activation=Activation.GELU_NEW, dropout=0.0, attention_dropout=0.0, embedding_dropout=0.0
     ),
-    "t5": Computation(
-        norm=Norm.RMS_T5,
-        rotation=Rotation.NONE,
-        activation=Activation.RELU,
-        softmax_float32=False,
-        dropout=0.1,
-        attention_dropout=0.1,
-        inner_dropout=0.1,
-        embedding_dropout=0.1,
-        output_dropout=0.1,
-        gated_activation=Activation.GELU_NEW,
-        relative_bias=True,
-        logits_float32=False,
-    ),
-    "deepseek_v2 deepseek_v3": replace(_LLAMA, routing_float32=True),
-    "gpt_oss": replace(
-        _LLAMA,
-        norm=Norm.RMS_FLOAT32,
-        rotation=Rotation.HALVES,
-        fused_kernels=False,
-        sinks=True,
-        softmax_float32=False,
-        activation=Activation.CLAMPED_GLU,
-    ),
+    "t5 mt5": _T5,
+    "bart marian": _BART,
+    "pegasus": replace(_BART, residual=Residual.PRE, embedding_norm=False),
 }
 
 _BY_TYPE = {name: row for names, row in _ROWS.items() for name in names.split()}
 
 
 def computation_of(architecture: Architecture, census: Census) -> Computation:
-    """The facts of a family, or what its weights show."""
-    row = _BY_TYPE.get(architecture.model_type, _LLAMA)
-    if any(True for _ in census.find("ln_mlp.weight")):
+    """The facts of a family, or what its weights show where it has no row."""
+    row = _BY_TYPE.get(architecture.model_type)
+    if row is None:
+        return read_computation(architecture, census)
+    # Falcon's second generation has a norm for each of the two parts that run side by side.
+    if row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
         return replace(row, residual=Residual.PARALLEL_TWO)
     return row
-
-
-def embedding_width(architecture: Architecture, census: Census) -> int:
-    """Columns of the token embedding: fewer than the hidden size where it is factorized (ALBERT)."""
-    widths = (
-        group.shape[1]
-        for group in census.groups
-        if group.role is Role.EMBEDDING
-        and len(group.shape) == 2
-        and group.shape[0] == architecture.vocab_size
-    )
-    return next(widths, architecture.hidden_size)

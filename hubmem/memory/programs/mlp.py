@@ -58,7 +58,29 @@ def _relu(tape: Tape, x: Value) -> Value:
 
 
 def _relu_squared(tape: Tape, x: Value) -> Value:
-    return unary(tape, unary(tape, x, "relu", saves_output=True), "act", saves_input=True)
+    return unary(tape, in_float32(tape, unary(tape, x, "relu", saves_output=True)), "act", saves_input=True)
+
+
+def _xielu(tape: Tape, x: Value) -> Value:
+    """α₊·x·x + βx above zero, (e^min(x, ε) − 1 − x)·α₋ + βx below; each α is learned.
+
+    Source: transformers 5.23, activations.py, XIELUActivation._xielu_python.
+    """
+    # Each α is a softplus, which autocast runs in float32.
+    itemsize = FLOAT32 if tape.arithmetic.autocast else x.itemsize
+    alpha = Value(Storage("α", "1", 0, itemsize, Extent.ONCE), 0, tape.arithmetic.base_trains)
+    positive = Storage("x > 0", x.storage.symbol, x.width, 1)
+    with tape.holding(x) as held:
+        (above,) = tape.run("x > 0", (x,), (positive,))
+        held.append(above)
+        square = multiply(tape, multiply(tape, x, alpha, "α·x"), x, "α·x·x")
+        held.append(add(tape, square, unary(tape, x, "βx"), "above zero"))
+        bounded = in_float32(tape, unary(tape, x, "min(x, ε)", saves_input=True))
+        rest = add(tape, unary(tape, bounded, "expm1", saves_output=True), x, "expm1 − x")
+        held.append(add(tape, multiply(tape, rest, alpha, "α·(…)"), unary(tape, x, "βx"), "below zero"))
+        joined = Storage("act", x.storage.symbol, x.width, rest.itemsize)
+        reads = (above, *held[-2:])
+        return tape.run("act", reads, (joined,), saves=(above,))[0]
 
 
 def _gelu_new(tape: Tape, x: Value) -> Value:
@@ -88,6 +110,7 @@ _ACTIVATIONS = {
     Activation.RELU: _relu,
     Activation.RELU_SQUARED: _relu_squared,
     Activation.GELU_NEW: _gelu_new,
+    Activation.XIELU: _xielu,
     Activation.BLOOM_GELU: _bloom_gelu,
     Activation.CLAMPED_GLU: _fused,
 }

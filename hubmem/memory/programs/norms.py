@@ -1,7 +1,7 @@
 """Norms, by what they keep."""
 
 from hubmem.memory.programs.computation import Computation, Norm
-from hubmem.memory.programs.operators import FLOAT32, cast, multiply, unary
+from hubmem.memory.programs.operators import FLOAT32, HALF, cast, in_float32, multiply, unary
 from hubmem.memory.programs.tape import Storage, Tape, Value
 
 
@@ -31,12 +31,32 @@ def _rms_t5(tape: Tape, x: Value) -> Value:
 
 def _layer_norm(tape: Tape, x: Value) -> Value:
     """One kernel, which keeps its input, a mean and a deviation; autocast runs it in float32."""
-    if tape.arithmetic.autocast:
-        x = cast(tape, x, FLOAT32)
+    return _kernel(tape, in_float32(tape, x))
+
+
+def _layer_norm_autocast(tape: Tape, x: Value) -> Value:
+    """As `_layer_norm`, outside autocast and in its dtype (Nemotron)."""
+    return _kernel(tape, cast(tape, x, HALF) if tape.arithmetic.autocast else x)
+
+
+def _kernel(tape: Tape, x: Value) -> Value:
     out = Storage("norm", x.storage.symbol, x.width, x.itemsize, x.storage.extent)
     statistics = Storage("mean and deviation", "1", 2, FLOAT32, x.storage.extent)
     saves = (x, Value(statistics, 2))
     return tape.run("layer norm", (x,), (out, statistics), saves=saves)[0]
+
+
+def _layer_norm_float32(tape: Tape, x: Value) -> Value:
+    """As `_layer_norm`, in float32 whatever x is."""
+    return cast(tape, _layer_norm(tape, cast(tape, x, FLOAT32)), x.itemsize)
+
+
+def _layer_norm_by_hand(tape: Tape, x: Value) -> Value:
+    """(x − mean) / √variance, the difference made once for the variance and once for the quotient."""
+    wide = cast(tape, x, FLOAT32)
+    square = unary(tape, unary(tape, wide, "x − mean, for the variance"), "(x − mean)²", saves_input=True)
+    normal = multiply(tape, unary(tape, wide, "x − mean"), _inverse_root(tape, square), "x̂")
+    return cast(tape, _times_weight(tape, normal), x.itemsize)
 
 
 _NORMS = {
@@ -44,6 +64,9 @@ _NORMS = {
     Norm.RMS_FLOAT32: _rms_float32,
     Norm.RMS_T5: _rms_t5,
     Norm.LAYER: _layer_norm,
+    Norm.LAYER_AUTOCAST: _layer_norm_autocast,
+    Norm.LAYER_FLOAT32: _layer_norm_float32,
+    Norm.LAYER_BY_HAND: _layer_norm_by_hand,
 }
 
 

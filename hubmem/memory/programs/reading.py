@@ -1,0 +1,79 @@
+"""How a family without a row computes, as far as the names and shapes of its weights show.
+
+What they do not show is taken to be as most families have it: kernels that fuse, softmax in float32, no dropout.
+"""
+
+import re
+from collections.abc import Iterator
+
+from hubmem.memory.programs.computation import Computation, Norm, Projection, Residual, Rotation
+from hubmem.models.architecture import Architecture
+from hubmem.weights.census import Census, TensorGroup
+from hubmem.weights.roles import Role
+
+_HEAD_NORM = re.compile(r"(^|[._])(q|k|query|key)_?(layer_?)?norm")
+_FUSED_PROJECTION = re.compile(r"query_key_value|qkv|c_attn|Wqkv", re.IGNORECASE)
+_FUSED_GATE = re.compile(r"gate_up_proj|gate_and_up|Wi\.weight|wi_01")
+_POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings?|pos_embed)\b")
+_BEFORE = re.compile(r"input|pre|ln_1|norm_?1|attention_norm|attn_norm|before", re.IGNORECASE)
+
+
+def read_computation(architecture: Architecture, census: Census) -> Computation:
+    """Norms by their names, biases and number; fused matrices by theirs."""
+    norms = tuple(_layer_norms(census))
+    learned = any(_POSITIONS.search(group.template) for group in census.groups)
+    return Computation(
+        norm=Norm.LAYER if _have_biases(census) else Norm.RMS,
+        residual=_residual(norms, generates=architecture.generates),
+        projection=Projection.VIEWS if _any(census, _FUSED_PROJECTION) else Projection.SEPARATE,
+        rotation=Rotation.NONE if learned else Rotation.FULL,
+        fused_gate=_any(census, _FUSED_GATE),
+        qk_norm=_any(census, _HEAD_NORM),
+        logits_float32=architecture.generates and not architecture.encoder,
+        mlm_transform=not architecture.generates,
+        embeddings_held=1 if architecture.generates else 0,
+    )
+
+
+def embedding_width(architecture: Architecture, census: Census) -> int:
+    """Columns of the token embedding: fewer than the hidden size where it is factorized (ALBERT)."""
+    widths = (
+        group.shape[1]
+        for group in census.groups
+        if group.role is Role.EMBEDDING
+        and len(group.shape) == 2
+        and group.shape[0] == architecture.vocab_size
+    )
+    return next(widths, architecture.hidden_size)
+
+
+def _residual(norms: tuple[str, ...], *, generates: bool) -> Residual:
+    if not generates:
+        return Residual.AFTER_SUM
+    if len(norms) == 1:
+        return Residual.PARALLEL
+    if len(norms) >= 4:
+        return Residual.SANDWICH
+    return Residual.PRE if any(map(_BEFORE.search, norms)) else Residual.POST
+
+
+def _layer_norms(census: Census) -> Iterator[str]:
+    """Names of the norms a layer has over its hidden size."""
+    names = (_name_in_layer(group) for group in _norm_weights(census) if group.layers)
+    return iter(dict.fromkeys(name for name in names if not _HEAD_NORM.search(name)))
+
+
+def _norm_weights(census: Census) -> Iterator[TensorGroup]:
+    return (g for g in census.groups if g.role is Role.NORM and g.template.endswith("weight"))
+
+
+def _name_in_layer(group: TensorGroup) -> str:
+    return re.split(r"\.(?:\{[^}]*\}|\d+)\.", group.template)[-1].removesuffix(".weight")
+
+
+def _have_biases(census: Census) -> bool:
+    return any(group.role is Role.NORM and group.template.endswith("bias") for group in census.groups)
+
+
+def _any(census: Census, pattern: re.Pattern[str]) -> bool:
+    return any(pattern.search(group.template) for group in census.groups)
