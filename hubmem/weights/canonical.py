@@ -22,7 +22,8 @@ _ENTRY = re.compile(
     r"\}(?:,|\}\Z)"
 )
 _ENTRY_FRAME = len('"":{"dtype":"],"data_offsets":[,]},')
-_KIND = re.compile(rf'([A-Z0-9_]+)","shape":\[((?:{_WHOLE}(?:,{_WHOLE})*)?)')
+# PyTorch has no more than 64 dimensions; the product of a hundred thousand would take minutes.
+_KIND = re.compile(rf'([A-Z0-9_]+)","shape":\[((?:{_WHOLE}(?:,{_WHOLE}){{0,63}})?)')
 _LARGEST_SIZE = 2**64
 
 

@@ -44,3 +44,11 @@ def test_every_file_of_the_folder_has_its_reason() -> None:
 def test_the_safetensors_library_refuses_the_same_files(name: str) -> None:
     data = (FOLDER / name).read_bytes()
     assert library_takes(data, len(data)) == (name == "tensor-twice.safetensors")
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("name", REASONS)
+def test_no_message_is_longer_than_a_few_lines(name: str) -> None:
+    with pytest.raises(MalformedWeights) as caught:
+        read(name)
+    assert len(str(caught.value)) < 600
