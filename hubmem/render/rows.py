@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubmem.render.markdown import escape
+from hubmem.render.text import plain
 from hubmem.units import format_gib, format_tokens
 
 # A spreadsheet takes text that begins so for a formula, and a config may hold any text.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +135,15 @@ def csv_line(values: Iterable[Any]) -> str:
 
 
 def _no_formula(value: Any) -> Any:
-    """Text that a spreadsheet shows and does not compute.
+    """Text that a spreadsheet shows and does not compute, on one line.
 
     >>> _no_formula("=1+1"), _no_formula("llama"), _no_formula(-1)
     ("'=1+1", 'llama', -1)
     """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+    if not isinstance(value, str):
+        return value
+    text = plain(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def render_markdown(rows: Iterable[Row], gpus: Sequence[str]) -> Iterator[str]:

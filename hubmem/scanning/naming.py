@@ -7,10 +7,11 @@ from itertools import chain
 from pathlib import Path
 
 from hubmem.errors import UsageError
+from hubmem.scanning.query import STORE_SUFFIX, select
 
 STANDARD_INPUT = "-"
 # What is named so is a file that is missing, not a repo that is.
-_FILE_SUFFIXES = (".txt", ".jsonl", ".json", ".csv", ".list")
+_FILE_SUFFIXES = (".txt", ".jsonl", ".json", ".csv", ".list", STORE_SUFFIX)
 
 
 def named(arguments: Sequence[str]) -> Iterator[str]:
@@ -28,9 +29,17 @@ def named(arguments: Sequence[str]) -> Iterator[str]:
 def _named_by(argument: str) -> Iterator[str]:
     if argument == STANDARD_INPUT:
         return _in_lines(sys.stdin, "standard input")
+    if argument.endswith(STORE_SUFFIX):
+        return _in_store(Path(argument))
     if Path(argument).is_file():
         return _in_file(Path(argument))
     return iter([_as_text(argument)])
+
+
+def _in_store(path: Path) -> Iterator[str]:
+    rows = select(path, "SELECT repo FROM results ORDER BY rowid")
+    next(rows)
+    return (str(repo) for (repo,) in rows)
 
 
 def _in_file(path: Path) -> Iterator[str]:

@@ -151,8 +151,11 @@ def store_beside(output: Path) -> Path:
 
 
 def _open(store: Path) -> sqlite3.Connection:
+    # Without a log beside it nobody is writing: it can be read without leaving a trace.
+    is_at_rest = not store.with_name(f"{store.name}-wal").exists()
+    address = f"{store.resolve().as_uri()}?mode=ro{'&immutable=1' if is_at_rest else ''}"
     try:
-        connection = sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True)
+        connection = sqlite3.connect(address, uri=True)
     except sqlite3.OperationalError as error:
         raise UsageError(f"{store} cannot be opened: {error}.") from error
     connection.set_authorizer(

@@ -60,11 +60,14 @@ class TestSources:
 
         assert [line["repo"] for line in outcome.lines] == ["org/m0", "org/m2", "org/m3", "org/m1"]
 
-    def test_the_output_of_a_scan_is_a_list_of_repos(self, hub: Hub, scan: Scan, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("name", ["first.jsonl", "first.jsonl.sqlite"])
+    def test_the_output_of_a_scan_is_a_list_of_repos(
+        self, hub: Hub, scan: Scan, tmp_path: Path, name: str
+    ) -> None:
         hub(*models(5))
         scan("org/m0", "org/m4", "org/none", "-o", tmp_path / "first.jsonl")
 
-        outcome = scan(tmp_path / "first.jsonl", "--context", "1k")
+        outcome = scan(tmp_path / name, "--context", "1k")
 
         assert sorted(line["repo"] for line in outcome.lines) == ["org/m0", "org/m4", "org/none"]
 

@@ -3,14 +3,14 @@
 const { gpus, rows } = JSON.parse(document.getElementById("data").textContent);
 const PAGE = 200;
 const GIB = 2 ** 30;
-const REPO_ID = /^[\w.-]+(\/[\w.-]+)?$/;
+const REPO_ID = /^\w[\w.-]*(\/\w[\w.-]*)?$/;
 const COLUMNS = [
-  { title: "repo", of: (row) => row.repo },
-  { title: "type", of: (row) => row.type ?? "" },
+  { title: "repo", kind: "text", of: (row) => row.repo },
+  { title: "type", kind: "text", of: (row) => row.type ?? "" },
   { title: "parameters", of: (row) => row.parameters },
   { title: "files GiB", of: (row) => row.files },
   { title: "total GiB", of: (row) => row.total },
-  ...gpus.map((gpu, number) => ({ title: gpu, of: (row) => weight(row.cells[number]) })),
+  ...gpus.map((gpu, number) => ({ title: gpu, kind: "heat", of: (row) => weight(row.cells[number]) })),
 ];
 const form = document.querySelector("form");
 const body = document.querySelector("tbody");
@@ -60,7 +60,7 @@ function addHeat(line, cell) {
   const element = add(line, "td", devices + text, `heat ${cell.verdict}`);
   element.title = `${cell.verdict}: ${gib(cell.required)} of ${gib(cell.usable)} GiB on each of ${cell.gpus}`;
   const strength = cell.verdict === "no" ? Math.min(1, Math.log2(share) / 4) : Math.min(1, share);
-  element.style.setProperty("--shade", `${(8 - 14 * strength).toFixed(1)}%`);
+  element.style.setProperty("--strength", strength.toFixed(2));
 }
 
 function addRow(row) {
@@ -121,7 +121,7 @@ function sortBy(number) {
 }
 
 COLUMNS.forEach((column, number) => {
-  const heading = add(document.querySelector("thead tr"), "th");
+  const heading = add(document.querySelector("thead tr"), "th", undefined, column.kind);
   heading.scope = "col";
   const button = add(heading, "button", column.title);
   button.type = "button";
