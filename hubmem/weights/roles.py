@@ -68,6 +68,10 @@ _BUFFERS: tuple[tuple[str, Callable[[_Shape], bool]], ...] = (
 _ROLES: tuple[tuple[Role, str], ...] = (
     (Role.ADAPTER, r"lora_|\.adapter|ia3_|modules_to_save"),
     (Role.DRAFT, r"(^|\.)(mtp|eagle|medusa|nextn)[._]"),
+    # Diffusion transformers are of images throughout: their streams are told apart, but no part is a tower.
+    (Role.MLP, r"\.(img|txt)_mlp\.|\.ff(_context)?\.net\."),
+    (Role.NORM, r"\.(img|txt)_mod\.|\.adaln_single\."),
+    (Role.EMBEDDING, r"^(img|txt)_in\."),
     (
         Role.VISION,
         r"(^|\.)(vision|visual|vit|image|img|patch_embed|multi_modal_projector|mm_projector|connector|vpm|resampler)",

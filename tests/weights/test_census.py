@@ -1,6 +1,8 @@
 """A census loses nothing: names, counts and bytes come back whole however tensors are folded and summed."""
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hubmem.weights.safetensors import Tensor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.weights.records import RECORDS, Record, stored_census
+from tests.weights.records import RECORDS, ROOT, Record, stored_census
 
 parts = st.sampled_from(["model", "layers", "attn", "bias", "q_proj", "experts", "weight", "norm", "lm_head"])
 numbers = st.integers(0, 12).map(str)
@@ -123,3 +125,14 @@ def test_a_llama_is_broken_down_by_role() -> None:
         head=128256 * 4096,
         norm=65 * 4096,
     )
+
+
+COMPONENTS = sorted((ROOT / "fixtures" / "components").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=[path.stem for path in COMPONENTS])
+def test_a_diffusion_model_has_the_parameters_the_hub_counts(path: Path) -> None:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    groups = load_groups(json.dumps(record["tensors"]).encode(), f"{path.stem}.safetensors")
+    census = Census(groups=groups, format="safetensors", files=1, basis="headers")
+    assert census.parameters == census.stored_elements == record["parameters"]

@@ -74,6 +74,13 @@ MASK = (1, 1, 64, 64)
         ("encoder.block.0.layer.0.layer_norm.weight", VECTOR, Role.NORM),
         ("model.encoder.conv1.weight", (64, 80, 3), Role.AUDIO),
         ("model.decoder.layers.0.encoder_attn.k_proj.weight", MATRIX, Role.ATTENTION),
+        # diffusion models
+        ("transformer_blocks.0.img_mlp.net.2.weight", MATRIX, Role.MLP),
+        ("transformer_blocks.0.attn.to_q.weight", MATRIX, Role.ATTENTION),
+        ("down_blocks.0.attentions.0.transformer_blocks.0.ff.net.2.weight", MATRIX, Role.MLP),
+        ("down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight", MATRIX, Role.ATTENTION),
+        ("down_blocks.0.resnets.0.conv1.weight", (64, 64, 3, 3), Role.OTHER),
+        ("img_in.weight", MATRIX, Role.EMBEDDING),
         # towers, recurrent layers, draft heads, adapters
         ("visual.blocks.0.attn.qkv.weight", MATRIX, Role.VISION),
         ("vision_tower.vision_model.embeddings.patch_embedding.weight", (64, 3, 14, 14), Role.VISION),
