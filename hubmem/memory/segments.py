@@ -7,7 +7,7 @@ from dataclasses import replace
 from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_embedding, trace_encoder_end, trace_loss, trace_outputs
-from hubmem.memory.programs.reading import embedding_width
+from hubmem.memory.programs.reading import embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Extent, Storage, Trace
 from hubmem.memory.sharding import Rank
@@ -44,6 +44,7 @@ class _Model:
             computation=self._computation,
             workload=replace(rank.workload, full_logits=True),
             layers=architecture.layers,
+            recurrence=recurrence_of(architecture, rank.census),
             arithmetic=regime.arithmetic,
             tokens=rank.workload.context,
             keys=rank.workload.context,
@@ -61,7 +62,7 @@ class _Model:
             yield from self._bias_of_positions(encoder)
             yield from self._layers(encoder, "encoder")
             yield self._of("encoder norm", encoder, trace_encoder_end(self._ends, self._regime.arithmetic))
-        yield self._embedding(self._decoder)
+        yield self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
         yield from self._bias_of_positions(self._decoder)
         yield from self._layers(self._decoder, "decoder")
         yield Segment(
@@ -74,13 +75,13 @@ class _Model:
             outputs = self._of("outputs", self._decoder, trace_outputs(self._ends, self._regime.arithmetic))
             yield replace(outputs, within_autocast=False)
 
-    def _embedding(self, stack: Stack) -> Segment:
+    def _embedding(self, stack: Stack, *, tied: bool = False) -> Segment:
         return Segment(
             name="embedding",
             trace=trace_embedding(
                 self._ends,
                 self._regime.arithmetic,
-                tied=self._architecture.tied_embeddings,
+                tied=tied,
                 leaf=self._checkpointed and not self._regime.arithmetic.base_trains,
             ),
             counts=stack.counts,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hubmem import dtypes
 from hubmem.dtypes import Dtype
 from hubmem.memory.plan import Basis, Term
+from hubmem.memory.programs.computation import Tables
 from hubmem.memory.sharding import Rank
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
@@ -18,8 +19,8 @@ GroupBytes = Callable[[TensorGroup], int]
 def compute_dtype(architecture: Architecture | None, workload: Workload, stored: str | None = None) -> Dtype:
     """The dtype activations have: that of the weights where they are held unquantized, else the config's.
 
-    `stored` is the dtype most weights are stored in. It goes before the config's, because weights that are held
-    as stored compute as stored; packed weights leave the config to say.
+    `stored` is the dtype most weights are stored in. It goes before the config's, because weights that are
+    held as stored compute as stored; packed weights leave the config to say.
     """
     named = (workload.weight_dtype, stored, architecture.dtype if architecture else None)
     candidates = (dtypes.find(name) for name in named if name)
@@ -80,3 +81,21 @@ def _as_stored(group: TensorGroup) -> int:
 
 def _where_read(census: Census) -> str:
     return f"{census.format} {census.basis}"
+
+
+def tables_term(architecture: Architecture, tables: Tables) -> tuple[Term, ...]:
+    """What is computed for all positions when the model is made, and is in no file."""
+    positions, layers = architecture.max_context or 0, len(architecture.layers)
+    nbytes, formula = {
+        Tables.NONE: (0, ""),
+        Tables.MASK: (positions**2, f"{positions:,}² × 1 B"),
+        Tables.MASK_EACH: (layers * positions**2, f"{layers} layers × {positions:,}² × 1 B"),
+        Tables.SINES_EACH: (
+            layers * positions * 64 * 4,
+            f"{layers} layers × {positions:,} positions × 64 × 4 B",
+        ),
+    }[tables]
+    if not nbytes:
+        return ()
+    source = f"transformers 5.23, {architecture.model_type}: {tables.value}"
+    return (Term(name="tables", nbytes=nbytes, basis=Basis.DERIVED, formula=formula, source=source),)

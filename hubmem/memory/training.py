@@ -6,8 +6,10 @@ from hubmem.memory import optimizers
 from hubmem.memory.device import overheads, reserved_by_training
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.explain import formula
+from hubmem.memory.programs.families import computation_of
 from hubmem.memory.segments import segments_of
 from hubmem.memory.sharding import Rank, ranks
+from hubmem.memory.static import tables_term
 from hubmem.memory.step import Instant, Segment, instants
 from hubmem.memory.trained import Regime, regime_of
 from hubmem.memory.workload import Workload
@@ -47,7 +49,7 @@ class _Run:
         self._rank, self._regime, self._workload = rank, regime, rank.workload
         self._optimizer = optimizers.parse(rank.workload.optimizer)
         self._trained = sum(rank.part(each.group, each.nbytes) for each in regime.trained)
-        self._static = (self._weights(), *self._adapters(), self._states())
+        self._static = (self._weights(), *self._tables(), *self._adapters(), self._states())
 
     def moments(self) -> Iterator[Moment]:
         """The largest instant of each kind of segment, forward and backward, and the optimizer's step."""
@@ -70,6 +72,12 @@ class _Run:
             formula=f"{self._rank.census.parameters:,} parameters in {target.label}",
             source=f"shapes from {self._rank.census.format} {self._rank.census.basis}; {target.source}",
         )
+
+    def _tables(self) -> tuple[Term, ...]:
+        if self._rank.architecture is None:
+            return ()
+        computation = computation_of(self._rank.architecture, self._rank.census)
+        return tables_term(self._rank.architecture, computation.tables)
 
     def _adapters(self) -> tuple[Term, ...]:
         if self._workload.train == "full":

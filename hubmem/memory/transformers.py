@@ -13,11 +13,11 @@ from hubmem.memory.programs.blocks import Caching, trace_layer, trace_relative_b
 from hubmem.memory.programs.explain import formula
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_logits
-from hubmem.memory.programs.reading import embedding_width
+from hubmem.memory.programs.reading import embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Alive, Arithmetic, Counts, Extent, Storage
 from hubmem.memory.sharding import Rank
-from hubmem.memory.static import compute_dtype, weights_terms
+from hubmem.memory.static import compute_dtype, tables_term, weights_terms
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import CachePolicy
 
@@ -63,8 +63,8 @@ class _Inference:
         self._architecture = architecture
         self._workload = replace(rank.workload, cache_policy=CachePolicy.TRANSFORMERS)
         self._stored = rank.census.main_dtype
-        self._weights = weights
         self._computation = computation_of(architecture, rank.census)
+        self._weights = (*weights, *tables_term(architecture, self._computation.tables))
         itemsize = compute_dtype(architecture, rank.workload, self._stored).bits // 8
         self._arithmetic = Arithmetic(itemsize=itemsize, batched=rank.workload.batch > 1)
         self._ends = Ends(
@@ -78,6 +78,7 @@ class _Inference:
             computation=self._computation,
             workload=self._workload,
             layers=tuple(layer for layer, _ in architecture.distinct_layers),
+            recurrence=recurrence_of(architecture, rank.census),
             arithmetic=self._arithmetic,
             tokens=1 if architecture.encoder else rank.workload.context,
             keys=1 if architecture.encoder else rank.workload.context,

@@ -1,5 +1,7 @@
 """Models the memory tests speak about, built from their published hyperparameters."""
 
+from collections.abc import Mapping
+
 from hubmem.models.architecture import Architecture, Dense, Layer
 from hubmem.models.mixers import Attention
 from hubmem.weights.census import Census, fold_file
@@ -53,7 +55,7 @@ def llama(
     return architecture, census(shapes)
 
 
-def census(shapes: dict[str, tuple[int, ...]], dtype: str = "BF16") -> Census:
+def census(shapes: Mapping[str, tuple[int, ...]], dtype: str = "BF16") -> Census:
     """Tensors of one dtype in one safetensors file."""
     tensors = [Tensor(name=name, dtype=dtype, shape=shape) for name, shape in shapes.items()]
     groups = fold_file(tensors, "model.safetensors")

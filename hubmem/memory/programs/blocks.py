@@ -41,6 +41,19 @@ _Part = Callable[[Tape, "Block", Value, list[Value]], Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrence:
+    """A mixer that is no attention, as its matrices show it.
+
+    Attributes:
+        projected: width it projects its input to.
+        inner: width of what it projects back.
+    """
+
+    projected: int
+    inner: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """A layer with all its memory depends on.
 
@@ -52,7 +65,7 @@ class Block:
 
     computation: Computation
     hidden: int
-    mixer: Attention | LatentAttention
+    mixer: Attention | LatentAttention | Recurrence
     part: FeedForward
     across: Attention | None = None
     mask: Mask = Mask.NONE
@@ -130,6 +143,8 @@ _LAYERS = {
 
 
 def _parts(block: Block) -> tuple[_Part, ...]:
+    if isinstance(block.mixer, Recurrence):
+        return (_recurrence, _mlp)
     return (_attention, _across, _mlp) if block.across else (_attention, _mlp)
 
 
@@ -141,9 +156,28 @@ def _mlp(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
     return dropout(tape, made, computation.dropout or computation.mlp_dropout)
 
 
+def _recurrence(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """What state spaces, short convolutions and linear attention have in common: convolve, scan, gate.
+
+    The scan is taken to be one kernel that keeps what it reads, as those of mamba-ssm and of
+    flash-linear-attention do; without them transformers falls back on operators that take far more.
+    """
+    del held
+    mixer = block.mixer
+    assert isinstance(mixer, Recurrence)
+    with tape.holding(x):
+        projected = linear(tape, x, "in_proj", "p", mixer.projected)
+        (part,) = tape.view(projected, mixer.inner)
+        convolved = unary(tape, part, "convolution", saves_input=True)
+        scanned = unary(tape, convolved, "scan", saves_input=True)
+        gated = multiply(tape, scanned, part, "gated")
+        return linear(tape, gated, "out_proj", "h", block.hidden)
+
+
 def _attention(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
     """Projections, rotation, the cache, the kernel, the output projection, dropout."""
     with tape.holding(x) as inside:
+        assert not isinstance(block.mixer, Recurrence)
         make = _latent_projections if isinstance(block.mixer, LatentAttention) else _projections
         q, k, v = make(tape, block, x, inside)
         inside += [q, k, v]
@@ -205,6 +239,7 @@ def _call(block: Block, mixer: Attention | LatentAttention) -> Call:
 
 def _relative_bias(tape: Tape, block: Block) -> Value:
     """T5: one learned score a head and distance, made by the first layer for all."""
+    assert isinstance(block.mixer, Attention)
     heads, arithmetic = block.mixer.heads, tape.arithmetic
     bias = constant("bias of positions", "a", heads, arithmetic.itemsize, Extent.SQUARE)
     return replace(bias, needs_grad=arithmetic.base_trains)
@@ -223,6 +258,7 @@ def trace_relative_bias(block: Block, arithmetic: Arithmetic) -> Trace:
     Source: transformers 5.23, models/t5/modeling_t5.py, _relative_position_bucket and compute_bias.
     """
     tape = Tape(arithmetic)
+    assert isinstance(block.mixer, Attention)
     heads = block.mixer.heads
     width = heads * block.mixer.key_dim
     stream = Value(Storage("residual stream", "h", block.hidden, arithmetic.itemsize), block.hidden)

@@ -61,6 +61,15 @@ class Activation(Enum):
     CLAMPED_GLU = "gpt-oss: gate and up clamped, (up + 1)·gate·σ(α·gate)"
 
 
+class Tables(Enum):
+    """What a model computes for all its positions when it is made, and does not save."""
+
+    NONE = "nothing"
+    MASK = "a causal mask, a byte a pair of positions"
+    MASK_EACH = "the same in every layer"
+    SINES_EACH = "sines and cosines of 64 dimensions in float32 in every layer"
+
+
 class Scores(Enum):
     """How attention scores are made where no kernel hides them."""
 
@@ -103,6 +112,7 @@ class Computation:
         embedding_norm: whether the sum of embeddings goes through a norm.
         embedding_dropout: of the sum of embeddings.
         output_dropout: of the last layer's output, after its norm.
+        tables: what is computed for all positions when the model is made.
         mlm_transform: whether a layer and a norm stand before the head, and no norm after the layers.
     """
 
@@ -139,4 +149,5 @@ class Computation:
     embedding_norm: bool = False
     embedding_dropout: float = 0.0
     output_dropout: float = 0.0
+    tables: Tables = Tables.NONE
     mlm_transform: bool = False

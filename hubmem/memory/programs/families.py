@@ -13,6 +13,7 @@ from hubmem.memory.programs.computation import (
     Residual,
     Rotation,
     Scores,
+    Tables,
 )
 from hubmem.memory.programs.reading import read_computation
 from hubmem.models.architecture import Architecture
@@ -33,6 +34,7 @@ _GPT_J = Computation(
     fused_kernels=False,
     scores=Scores.FLOAT32,
     returns_probabilities=True,
+    tables=Tables.SINES_EACH,
 )
 _GPT_2 = Computation(
     norm=Norm.LAYER,
@@ -155,11 +157,14 @@ _ROWS: dict[str, Computation] = {
     "gpt_neox": _GPT_NEOX,
     "gptj": _GPT_J,
     "codegen": replace(_GPT_J, projection=Projection.VIEWS),
-    "gpt_neo": replace(_GPT_J, residual=Residual.PRE, rotation=Rotation.NONE, learned_positions=True),
+    "gpt_neo": replace(
+        _GPT_J, residual=Residual.PRE, rotation=Rotation.NONE, learned_positions=True, tables=Tables.MASK_EACH
+    ),
     "gpt2": _GPT_2,
-    "gpt_bigcode": replace(_GPT_2, activation=Activation.FUSED, softmax_float32=True),
+    "gpt_bigcode": replace(_GPT_2, activation=Activation.FUSED, softmax_float32=True, tables=Tables.MASK),
     "opt": _OPT,
-    "xglm biogpt": replace(_OPT, activation=Activation.FUSED, attention_dropout=0.1),
+    "xglm": replace(_OPT, activation=Activation.FUSED, attention_dropout=0.1),
+    "biogpt": replace(_OPT, activation=Activation.FUSED, attention_dropout=0.1, softmax_float32=False),
     "bloom": Computation(
         norm=Norm.LAYER,
         projection=Projection.VIEWS,
@@ -192,6 +197,16 @@ _ROWS: dict[str, Computation] = {
     "distilbert": replace(_BERT, dropout=0.0, mlp_dropout=0.1),
     "albert": replace(
         _BERT, activation=Activation.GELU_NEW, dropout=0.0, attention_dropout=0.0, embedding_dropout=0.0
+    ),
+    "mpnet": replace(_BERT, fused_kernels=False),
+    "modernbert": replace(
+        _LLAMA,
+        norm=Norm.LAYER,
+        projection=Projection.VIEWS,
+        fused_gate=True,
+        embeddings_held=0,
+        embedding_norm=True,
+        mlm_transform=True,
     ),
     "t5 mt5": _T5,
     "bart marian": _BART,

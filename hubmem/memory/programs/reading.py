@@ -1,11 +1,12 @@
 """How a family without a row computes, as far as the names and shapes of its weights show.
 
-What they do not show is taken to be as most families have it: kernels that fuse, softmax in float32, no dropout.
+What they do not show is taken to be as most families have it: kernels that fuse, no dropout.
 """
 
 import re
 from collections.abc import Iterator
 
+from hubmem.memory.programs.blocks import Recurrence
 from hubmem.memory.programs.computation import Computation, Norm, Projection, Residual, Rotation
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census, TensorGroup
@@ -45,6 +46,14 @@ def embedding_width(architecture: Architecture, census: Census) -> int:
         and group.shape[0] == architecture.vocab_size
     )
     return next(widths, architecture.hidden_size)
+
+
+def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | None:
+    """The widths of the matrices into and out of layers without attention; None where there are none."""
+    groups = [g for g in census.groups if g.role is Role.RECURRENT and len(g.shape) == 2]
+    into = max((g.shape[0] for g in groups if "in_proj" in g.template), default=2 * architecture.hidden_size)
+    out = max((g.shape[1] for g in groups if "out_proj" in g.template), default=architecture.hidden_size)
+    return Recurrence(projected=into, inner=min(out, into)) if groups else None
 
 
 def _residual(norms: tuple[str, ...], *, generates: bool) -> Residual:

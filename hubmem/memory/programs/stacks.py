@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from hubmem.memory.programs.blocks import Block, Caching
+from hubmem.memory.programs.blocks import Block, Caching, Recurrence
 from hubmem.memory.programs.computation import Computation, Rotation
 from hubmem.memory.programs.kernels import Mask
 from hubmem.memory.programs.operators import HALF
 from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Layer
-from hubmem.models.mixers import Attention, LatentAttention
+from hubmem.models.mixers import Attention, CompressedAttention, LatentAttention, Recurrent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class Stack:
         tokens: of each sequence, in this pass.
         keys: of each sequence, those in the cache included.
         source: tokens of each sequence in an encoder beside it.
+        recurrence: of its layers without attention.
         causal: whether a token sees only those before it.
     """
 
@@ -34,6 +35,7 @@ class Stack:
     tokens: int
     keys: int
     source: int = 0
+    recurrence: Recurrence | None = None
     causal: bool = True
     caching: Caching = Caching.NONE
 
@@ -112,11 +114,9 @@ class Stack:
         return mixer.rope_dim if isinstance(mixer, LatentAttention) else mixer.key_dim if mixer else 0
 
     def _block(self, layer: Layer) -> Block | None:
-        own = next(
-            (mixer for mixer in layer.mixers if _is_own(mixer) or isinstance(mixer, LatentAttention)), None
-        )
+        own = self._mixer(layer)
         across = next((m for m in layer.mixers if isinstance(m, Attention) and m.source == "cross"), None)
-        if not isinstance(own, Attention | LatentAttention):
+        if own is None:
             return None
         return Block(
             computation=self.computation,
@@ -128,6 +128,15 @@ class Stack:
             eager=self.eager,
             caching=self.caching,
         )
+
+    def _mixer(self, layer: Layer) -> Attention | LatentAttention | Recurrence | None:
+        """A layer's attention over its own sequence, or what it has instead."""
+        for mixer in layer.mixers:
+            if isinstance(mixer, LatentAttention) or _is_own(mixer):
+                return mixer
+            if isinstance(mixer, CompressedAttention):
+                return Attention(heads=mixer.heads, kv_heads=1, key_dim=mixer.dim, value_dim=mixer.dim)
+        return self.recurrence if any(isinstance(m, Recurrent) for m in layer.mixers) else None
 
     def _mask(self, window: int | None) -> Mask:
         if self.tokens == 1:
