@@ -89,6 +89,12 @@ class TestCommand:
 
         assert "−434,774,784 (−77.7%)" in capsys.readouterr().out
 
+    def test_a_verdict_that_changes_is_a_row(self, capsys):
+        main(["diff", "Qwen/Qwen3-8B", "Qwen/Qwen3-32B", "--offline", "--gpu", "1xRTX-4090"])
+
+        lines = capsys.readouterr().out.splitlines()
+        assert ["RTX-4090,", "as", "stored", "1×", "no"] in [line.split() for line in lines]
+
     def test_nothing_is_said_to_differ_where_nothing_does(self, capsys):
         assert main(["diff", GPT2, GPT2, "--offline"]) == 0
 

@@ -155,6 +155,7 @@ def test_a_damaged_file_is_refused_by_the_formats_library(tmp_path, capsys):
         (["model.safetensors.index.json", "model-00001-of-00001.safetensors"], True),
         (["pytorch_model.bin"], True),
         (["README.md", "data.bin", "plan.pt"], False),
+        (["one.safetensors", "other.safetensors"], False),
         ([], False),
     ],
     ids=str,

@@ -211,6 +211,17 @@ class TestFailuresLeaveTheCardAlone:
             ('<!-- hubmem:start repo="org/gated" -->\n<!-- hubmem:end -->\n', 3, "gated"),
             ("<!-- hubmem:end -->\n", 2, "line 1: hubmem:end before any hubmem:start"),
             (base_model("a: [1"), 2, "line 3: the front matter is not YAML"),
+            (
+                base_model("base_model: org/small\nbase_model_relation: 7"),
+                2,
+                "line 3: base_model_relation: expected",
+            ),
+            (
+                base_model("date: 2024-99-99"),
+                2,
+                "line 2: the front matter is not YAML: month must be in 1..12",
+            ),
+            (base_model("a: " + "[" * 5000), 2, "line 2: the front matter is not YAML"),
             (base_model("- a list"), 2, "line 2: the front matter is not a mapping"),
             (
                 base_model("license: mit\nbase_model: 7"),
@@ -244,7 +255,7 @@ class TestFailuresLeaveTheCardAlone:
                 "Unknown kind of fine-tuning 'all'",
             ),
         ],
-        ids=lambda value: value if isinstance(value, str) else None,
+        ids=lambda value: value[:60] if isinstance(value, str) else None,
     )
     def test_each_has_its_exit_code_and_message(self, card, capsys, text, code, says):
         card.write_text(text)
@@ -274,6 +285,17 @@ class TestFailuresLeaveTheCardAlone:
         assert main(["card", str(card)]) == 2
         assert "it is read-only" in capsys.readouterr().err
         assert card.read_text() == NAMED
+
+    def test_it_cannot_be_read(self, card, monkeypatch, capsys):
+        card.write_text(NAMED)
+
+        def refuse(_):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+
+        assert main(["card", str(card)]) == 2
+        assert "it cannot be read: Permission denied" in capsys.readouterr().err
 
     def test_it_is_a_link_out_of_the_workspace(self, card, tmp_path, capsys):
         outside = tmp_path / "outside.md"

@@ -56,6 +56,7 @@ class Comments:
             elif create:
                 self._call("POST", f"{issues}/{self.number}/comments", content)
         except HTTPError as error:
+            error.close()
             return f"GitHub answered {error.code} to {error.url}."
         except (URLError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as error:
             return f"GitHub could not be asked: {error}."

@@ -167,6 +167,14 @@ class TestRequire:
             capsys.readouterr().out,
         )
 
+    def test_one_that_cannot_be_split_so_does_not_fit(self, job):
+        """Four heads over three devices: the model has no such plan."""
+        job.card(NAMED)
+
+        assert job.run(mode="report", require="fits: 3x8GiB") == 1
+        assert job.json["requirements"][0]["verdict"] == "no"
+        assert job.json["requirements"][0]["reason"]
+
     def test_nothing_to_hold_against_it_is_an_error(self, job, capsys):
         job.card("# Title\n")
 
