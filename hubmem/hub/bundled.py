@@ -8,11 +8,13 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import files
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubmem.errors import NotCached
 from hubmem.hub.source import ContentStore, Cost, FileEntry, HeadRequest, Listing, Origin
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # new in 3.11
 
 _FOLDER = files("hubmem") / "data" / "snapshots"
 # What stands for the weight files of a bundled repo, by their format; their number is `Listing.weight_files`.
@@ -94,5 +96,5 @@ def repos() -> list[str]:
     return sorted(entry.name.removesuffix(".json").replace("--", "/", 1) for entry in _entries())
 
 
-def _entries() -> list[Traversable]:
+def _entries() -> list["Traversable"]:
     return [entry for entry in _FOLDER.iterdir() if entry.name.endswith(".json")] if _FOLDER.is_dir() else []
