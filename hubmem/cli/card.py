@@ -50,7 +50,7 @@ def card(
     no_bundled: bool,
     verbose: bool,
 ) -> int:
-    r"""Write what a model takes and where it fits into its card, between two markers.
+    """Write what a model takes and where it fits into its card, between two markers.
 
     \b
         <!-- hubmem:start -->
@@ -63,7 +63,7 @@ def card(
     \b
     Exit codes: 0 done · 1 a card is out of date (--check) · 2 a card or an option makes no sense
     · 3 a model cannot be read · 4 the Hub could not be reached. A card that fails is left as it is.
-    """
+    """  # noqa: D301 - click wants the character itself
     from hubmem.card import files, outcome, settings
     from hubmem.cli.output import write_atomically
     from hubmem.cli.progress import TerminalObserver, warn

@@ -36,12 +36,12 @@ def diff(
     verbose: bool,
     **request: Any,
 ) -> int:
-    r"""Say what lies between two models: repos, revisions of one (REPO@REVISION), or folders.
+    """Say what lies between two models: repos, revisions of one (REPO@REVISION), or folders.
 
     \b
       hubmem diff Qwen/Qwen2.5-7B Qwen/Qwen3-8B
       hubmem diff org/name org/name@refs/pr/3
-    """
+    """  # noqa: D301 - click wants the character itself
     from concurrent.futures import ThreadPoolExecutor
 
     from hubmem import diff as differences

@@ -52,17 +52,15 @@ def inspect(
     file: str | None,
     **request: Any,
 ) -> int:
-    r"""Say what a model takes and which GPUs it fits, from its config and weight headers.
+    """Say what a model takes and which GPUs it fits, from its config and weight headers.
 
     \b
     Exit codes: 0 answered · 1 it does not fit (--check) · 2 usage · 3 the repo cannot be read
     · 4 the Hub could not be reached.
-    """
+    """  # noqa: D301 - click wants the character itself
     from hubmem.cli.progress import TerminalObserver, warn
     from hubmem.hub.opening import Access, open_model
-    from hubmem.request import Request
 
-    asked = Request.of(**request)
     observer = TerminalObserver(verbose=verbose)
     access = Access(revision=revision, offline=offline, bundled=not no_bundled, observer=observer, warn=warn)
     opened = [open_model(model, access) for model in models]
@@ -76,7 +74,9 @@ def inspect(
     reading = [readers.submit(take_snapshot, each, selection) for each in opened]
     from hubmem import render, report
     from hubmem.cli.output import deliver, page_for
+    from hubmem.request import Request
 
+    asked = Request.of(**request)
     try:
         reports = [report.assess(each.result(), asked) for each in reading]
     finally:

@@ -1,5 +1,6 @@
 """The entry point: which command is meant, and what every way to end looks like."""
 
+import importlib
 import os
 import traceback
 from collections.abc import Sequence
@@ -7,11 +8,6 @@ from collections.abc import Sequence
 import click
 
 from hubmem import __version__
-from hubmem.cli.card import card
-from hubmem.cli.diff import diff
-from hubmem.cli.gpus import gpus
-from hubmem.cli.inspect import inspect
-from hubmem.cli.scan import scan
 from hubmem.errors import HubmemError
 
 # What a shell reports for a process ended by Ctrl-C.
@@ -21,15 +17,41 @@ _BUG = 70
 _DEFAULT_COMMAND = "inspect"
 
 
+# What each command is for; its module `hubmem.cli.NAME` is imported when it is called, not to list it.
+_COMMANDS = {
+    "inspect": "Say what a model takes and which GPUs it fits.",
+    "gpus": "List the accelerators hubmem knows.",
+    "scan": "Inspect many repos, paced and resumable.",
+    "card": "Write or check the memory section of model cards.",
+    "diff": "Say what lies between two models.",
+}
+
+
 class _ReposFirst(click.Group):
     """A group whose first argument is a repo unless it is a command: `hubmem gpt2` inspects gpt2."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default command before what is neither a command nor an option of the group."""
         own_options = {"--help", "-h", "--version"}
-        if args and args[0] not in self.commands and args[0] not in own_options:
+        if args and args[0] not in _COMMANDS and args[0] not in own_options:
             args = [_DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names of all commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of a name, imported now."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"hubmem.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list in `--help`, without importing what it lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(
@@ -39,21 +61,14 @@ class _ReposFirst(click.Group):
 )
 @click.version_option(__version__, message="hubmem %(version)s")
 def _commands() -> None:
-    r"""Will it fit, and why? Exact memory plans for Hugging Face Hub models, from headers alone.
+    """Will it fit, and why? Exact memory plans for Hugging Face Hub models, from headers alone.
 
     \b
       hubmem meta-llama/Llama-3.1-70B                 one repo, or a local folder
       hubmem Qwen/Qwen3-8B google/gemma-7b            several, side by side
       hubmem REPO --gpu 2xH100-80GB --context 32k --check
       hubmem gpus --search h100
-    """
-
-
-_commands.add_command(inspect)
-_commands.add_command(gpus)
-_commands.add_command(card)
-_commands.add_command(diff)
-_commands.add_command(scan)
+    """  # noqa: D301 - click wants the character itself
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

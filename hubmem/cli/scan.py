@@ -75,14 +75,14 @@ def scan(
     verbose: bool,
     **request: Any,
 ) -> int:
-    r"""Say of many repos what they take: of a file of ids, of an author, of the whole Hub.
+    """Say of many repos what they take: of a file of ids, of an author, of the whole Hub.
 
     Requests keep within the Hub's quotas. A repo that cannot be read is a line with its reason.
 
     \b
     Exit codes: 0 answered, repo by repo · 1 one does not fit (--check) · 2 usage
     · 4 the Hub or the disk failed: the same command goes on.
-    """
+    """  # noqa: D301 - click wants the character itself
     if query is not None:
         return _ask(names, query, output_format, output)
     from hubmem.cli.output import print_line
