@@ -116,7 +116,7 @@ class TestLock:
         assert [line for line in files if 'hash = "sha256:' not in line] == []
 
     def test_it_is_of_the_dependencies_there_are(self):
-        """Else: `uv lock`."""
+        """After a change of dependencies: `uv lock --default-index https://pypi.org/simple`."""
         tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no reader of TOML")
         requirements = pytest.importorskip("packaging.requirements")
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
