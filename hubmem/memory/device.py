@@ -36,7 +36,7 @@ _RESERVED_BY_TRAINING = {
 
 def reserved_by_training(workload: Workload) -> tuple[float, float]:
     """Reserved over allocated bytes of a step: median and 95th percentile of simulated runs."""
-    checkpointed = workload.checkpointing != "none"
+    checkpointed = workload.checkpointing == "full"
     if workload.train == "full":
         return _RESERVED_BY_TRAINING["full", workload.precision, checkpointed]
     return _RESERVED_BY_TRAINING[workload.train or "lora", checkpointed]

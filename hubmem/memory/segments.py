@@ -1,9 +1,9 @@
 """A model's segments for one step of training: their traces, and the gradients each leaves."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
+from hubmem.memory.places import EMBEDDING, END, by_place, shares_weights
 from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_embedding, trace_encoder_end, trace_loss, trace_outputs
@@ -14,10 +14,8 @@ from hubmem.memory.sharding import Rank
 from hubmem.memory.step import Segment
 from hubmem.memory.trained import Regime
 from hubmem.models.architecture import Architecture
-from hubmem.weights.roles import Role
 
 _BIASES = (Extent.SQUARE, Extent.CROSS_SQUARE)
-_EMBEDDING, _HEAD = "embedding", "loss"
 
 
 def segments_of(rank: Rank, regime: Regime) -> tuple[Segment, ...]:
@@ -31,8 +29,9 @@ class _Model:
         self._workload, self._architecture, self._regime = rank.workload, architecture, regime
         self._computation = computation_of(architecture, rank.census)
         self._gradients = _gradients_by_place(rank, regime)
-        self._checkpointed = rank.workload.checkpointing != "none"
-        self._shared = _shares_weights(rank)
+        self._checkpointed = rank.workload.checkpointing == "full"
+        self._stage = rank.stage
+        self._shared = shares_weights(rank)
         self._ends = Ends(
             computation=self._computation,
             hidden=architecture.hidden_size,
@@ -46,7 +45,8 @@ class _Model:
             layers=architecture.layers,
             recurrence=recurrence_of(architecture, rank.census),
             arithmetic=regime.arithmetic,
-            tokens=rank.workload.context,
+            # Ranks of context parallelism share the tokens; each sees all keys in turn.
+            tokens=-(-rank.workload.context // rank.workload.cp),
             keys=rank.workload.context,
             source=(rank.workload.encoder_context or rank.workload.context) if architecture.encoder else 0,
             causal=architecture.generates,
@@ -62,14 +62,17 @@ class _Model:
             yield from self._bias_of_positions(encoder)
             yield from self._layers(encoder, "encoder")
             yield self._of("encoder norm", encoder, trace_encoder_end(self._ends, self._regime.arithmetic))
-        yield self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
+        if self._stage.first:
+            yield self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
         yield from self._bias_of_positions(self._decoder)
         yield from self._layers(self._decoder, "decoder")
+        if not self._stage.last:
+            return
         yield Segment(
             name="loss",
             trace=trace_loss(self._ends, self._regime.arithmetic),
             counts=self._decoder.counts,
-            gradients=self._gradients[_HEAD],
+            gradients=self._gradients.get(END, 0),
         )
         if self._regime.arithmetic.autocast:
             outputs = self._of("outputs", self._decoder, trace_outputs(self._ends, self._regime.arithmetic))
@@ -85,7 +88,7 @@ class _Model:
                 leaf=self._checkpointed and not self._regime.arithmetic.base_trains,
             ),
             counts=stack.counts,
-            gradients=self._gradients[_EMBEDDING],
+            gradients=self._gradients.get(EMBEDDING, 0),
         )
 
     def _bias_of_positions(self, stack: Stack) -> Iterator[Segment]:
@@ -102,7 +105,7 @@ class _Model:
     def _layers(self, stack: Stack, side: str) -> Iterator[Segment]:
         arithmetic = self._regime.arithmetic
         itemsize = stream_itemsize(self._computation, arithmetic)
-        x = Storage("layer's input", "h", self._architecture.hidden_size, itemsize)
+        x = Storage("layer's input", "h", self._architecture.hidden_size, itemsize, Extent.STREAM)
         masks = stack.masks()
         biases = tuple(held for held in stack.referred() if held.extent in _BIASES)
         for number, block in enumerate(stack.blocks()):
@@ -112,38 +115,19 @@ class _Model:
             yield Segment(
                 name=f"{side} layer",
                 trace=trace.without_casts() if self._shared and number else trace,
+                drops_scores=self._workload.checkpointing == "selective",
                 counts=stack.counts_of(block),
-                gradients=self._gradients[f"{side} {number}"],
+                gradients=self._gradients.get(f"{side} {number}", 0),
                 checkpoint=x if self._checkpointed else None,
                 referred=(*masks, *stack.referred()),
                 closed_over=(*masks, *biases) if self._checkpointed and number == 0 else (),
             )
 
 
-def _gradients_by_place(rank: Rank, regime: Regime) -> Mapping[str, int]:
-    """Bytes of gradients by where they are made: `embedding`, `encoder 3`, `decoder 7`, `loss`.
-
-    Weights that layers share get theirs in the last of them, whose backward runs first.
-    """
-    places: defaultdict[str, int] = defaultdict(int)
+def _gradients_by_place(rank: Rank, regime: Regime) -> dict[str, int]:
+    """Bytes of gradients where they are made; a tied embedding's are made by the head first."""
+    places = dict(by_place(rank, ((each.group, each.nbytes) for each in regime.trained)))
     assert rank.architecture is not None
-    shared = _shares_weights(rank)
-    for each in regime.trained:
-        group, nbytes = each.group, rank.part(each.group, each.nbytes)
-        numbers = group.layers
-        if numbers is None:
-            places[_EMBEDDING if group.role is Role.EMBEDDING else _HEAD] += nbytes
-            continue
-        side = "encoder" if rank.architecture.encoder and "encoder" in group.template else "decoder"
-        for number in [len(rank.architecture.layers) - 1] if shared else numbers:
-            places[f"{side} {number}"] += nbytes // len(numbers)
     if rank.architecture.tied_embeddings:
-        places[_HEAD], places[_EMBEDDING] = places[_HEAD] + places[_EMBEDDING], 0
+        places[END] = places.get(END, 0) + places.pop(EMBEDDING)
     return places
-
-
-def _shares_weights(rank: Rank) -> bool:
-    """Whether all layers run with the weights of one (ALBERT)."""
-    assert rank.architecture is not None
-    numbers = {number for group in rank.census.groups for number in group.layers or ()}
-    return numbers == {0} and len(rank.architecture.layers) > 1

@@ -81,10 +81,12 @@ class Stage:
     """Consecutive layers that one pipeline rank runs.
 
     Attributes:
+        index: its place in the pipeline.
         layers: their numbers.
         first, last: whether the embedding, and the head with the final norm, are here too.
     """
 
+    index: int
     layers: range
     first: bool
     last: bool
@@ -109,8 +111,8 @@ def stages(layers: int, pp: int) -> list[Stage]:
     each, more = divmod(layers, pp)
     bounds = [index * each + min(index, more) for index in range(pp + 1)]
     return [
-        Stage(layers=range(start, end), first=start == 0, last=end == layers)
-        for start, end in pairwise(bounds)
+        Stage(index=index, layers=range(start, end), first=index == 0, last=index == pp - 1)
+        for index, (start, end) in enumerate(pairwise(bounds))
     ]
 
 

@@ -21,6 +21,7 @@ class Segment:
         checkpoint: its input, where it keeps nothing else and runs forward again before its backward.
         referred: what the model refers to besides while it runs forward.
         closed_over: what checkpoints refer to besides, from this segment's forward to its backward.
+        drops_scores: whether what attention keeps for each pair of tokens is made again in its backward.
         within_autocast: whether autocast still remembers its casts of weights.
     """
 
@@ -31,12 +32,16 @@ class Segment:
     checkpoint: Storage | None = None
     referred: tuple[Storage, ...] = ()
     closed_over: tuple[Storage, ...] = ()
+    drops_scores: bool = False
     within_autocast: bool = True
 
     @property
     def kept(self) -> tuple[Storage, ...]:
         """What it leaves for its backward."""
-        return ((self.checkpoint,) if self.checkpoint else self.trace.kept) + self.closed_over
+        kept = (self.checkpoint,) if self.checkpoint else self.trace.kept
+        if self.drops_scores:
+            kept = tuple(storage for storage in kept if storage.extent is not Extent.PAIRS)
+        return kept + self.closed_over
 
     @property
     def cached_casts(self) -> tuple[Storage, ...]:

@@ -10,6 +10,7 @@ from hubmem.memory.adapters import adapt
 from hubmem.memory.optimizers import Shape
 from hubmem.memory.programs.tape import Adapters, Arithmetic
 from hubmem.memory.workload import Workload
+from hubmem.memory.zero import has_master
 from hubmem.models.architecture import Architecture
 from hubmem.weights import precision
 from hubmem.weights.census import Census, TensorGroup
@@ -32,9 +33,14 @@ class Trained:
     itemsize: int
 
     @property
+    def elements(self) -> int:
+        """Parameters of all of them."""
+        return self.group.count * sum(map(prod, self.shapes))
+
+    @property
     def nbytes(self) -> int:
-        """Of all of them."""
-        return self.group.count * self.itemsize * sum(map(prod, self.shapes))
+        """Bytes of all of them."""
+        return self.elements * self.itemsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,8 @@ def _full(census: Census, workload: Workload) -> Regime:
             f"Full fine-tuning needs weights with gradients, and {packed.template} is quantized.",
             hint="Train an adapter instead: --train lora.",
         )
-    itemsize = _HALF if workload.precision == "bf16" else _FLOAT32
+    master = has_master(workload)
+    itemsize = _HALF if workload.precision == "bf16" or master else _FLOAT32
     trained = (
         Trained(group=group, shapes=(group.unpacked,), itemsize=itemsize)
         for group in census.groups
@@ -90,7 +97,7 @@ def _full(census: Census, workload: Workload) -> Regime:
         trained=tuple(trained),
         arithmetic=Arithmetic(
             itemsize=itemsize,
-            autocast=workload.precision == "amp",
+            autocast=workload.precision == "amp" and not master,
             trains=True,
             base_trains=True,
             batched=workload.batch > 1,

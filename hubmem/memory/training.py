@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
+from hubmem.errors import UsageError
 from hubmem.memory import optimizers
 from hubmem.memory.device import overheads, reserved_by_training
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.explain import formula
-from hubmem.memory.programs.families import computation_of
 from hubmem.memory.segments import segments_of
 from hubmem.memory.sharding import Rank, ranks
-from hubmem.memory.static import tables_term
+from hubmem.memory.standing import standing_terms, trained_nbytes
 from hubmem.memory.step import Instant, Segment, instants
 from hubmem.memory.trained import Regime, regime_of
 from hubmem.memory.workload import Workload
+from hubmem.memory.zero import partition_of, shared
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
 
@@ -26,15 +27,16 @@ def plan_training(architecture: Architecture | None, census: Census, workload: W
     Raises:
         UsageError: the workload contradicts itself or the model.
     """
+    if workload.train is None:
+        raise UsageError("A workload that does not train has no plan for training.")
     regime = regime_of(architecture, census, workload)
     plans = (_plan(rank, regime) for rank in ranks(architecture, census, workload))
     return max(plans, key=lambda plan: plan.per_gpu_bytes)
 
 
 def _plan(rank: Rank, regime: Regime) -> Plan:
-    run = _Run(rank, regime)
     return Plan(
-        moments=tuple(run.moments()),
+        moments=tuple(_Run(rank, regime).moments()),
         overheads=overheads(),
         reserved_ratio=reserved_by_training(rank.workload),
         devices=rank.workload.devices,
@@ -48,101 +50,75 @@ class _Run:
     def __init__(self, rank: Rank, regime: Regime) -> None:
         self._rank, self._regime, self._workload = rank, regime, rank.workload
         self._optimizer = optimizers.parse(rank.workload.optimizer)
-        self._trained = sum(rank.part(each.group, each.nbytes) for each in regime.trained)
-        self._static = (self._weights(), *self._tables(), *self._adapters(), self._states())
+        self._partition = partition_of(rank.workload, self._optimizer)
+        self._trained = trained_nbytes(rank, regime)
+        self._segments = segments_of(rank, regime) if rank.architecture else ()
+        standing = standing_terms(rank, regime, self._optimizer, self._partition)
+        self._standing = (*standing, *self._in_flight())
 
     def moments(self) -> Iterator[Moment]:
         """The largest instant of each kind of segment, forward and backward, and the optimizer's step."""
-        segments = segments_of(self._rank, self._regime) if self._rank.architecture else ()
         largest: dict[tuple[str, str], Instant] = {}
-        for instant in instants(segments):
+        for instant in instants(self._segments):
             key = (instant.phase, instant.segment.name)
             if key not in largest or instant.nbytes > largest[key].nbytes:
                 largest[key] = instant
-        for instant in largest.values():
-            yield self._moment(instant)
+        yield from map(self._moment, largest.values())
         yield self._step()
 
-    def _weights(self) -> Term:
-        target = self._regime.weights
-        return Term(
-            name="weights",
-            nbytes=self._rank.nbytes(self._regime.held),
-            basis=Basis.DERIVED,
-            formula=f"{self._rank.census.parameters:,} parameters in {target.label}",
-            source=f"shapes from {self._rank.census.format} {self._rank.census.basis}; {target.source}",
-        )
+    def _in_flight(self) -> tuple[Term, ...]:
+        """What other micro-batches keep that are on their way through later stages of a pipeline.
 
-    def _tables(self) -> tuple[Term, ...]:
-        if self._rank.architecture is None:
+        Source: Narayanan et al., arXiv 2104.04473, section 2.2 (one forward, one backward).
+        """
+        others = min(self._workload.pp - self._rank.stage.index, self._workload.accumulation) - 1
+        if others < 1:
             return ()
-        computation = computation_of(self._rank.architecture, self._rank.census)
-        return tables_term(self._rank.architecture, computation.tables)
-
-    def _adapters(self) -> tuple[Term, ...]:
-        if self._workload.train == "full":
-            return ()
-        rank, itemsize = self._workload.rank, self._regime.trained[0].itemsize
+        each = sum(segment.nbytes(segment.kept) for segment in self._segments)
         return (
             Term(
-                name="adapters",
-                nbytes=self._trained,
+                name="activations in flight",
+                nbytes=others * each,
                 basis=Basis.DERIVED,
-                formula=f"Σ r·(d + k) = {self._trained // itemsize:,} parameters × {itemsize} B, r = {rank}",
-                source="Hu et al., LoRA, arXiv 2106.09685, section 4.1",
+                formula=f"{others} more micro-batches × what all {len(self._segments)} segments keep",
+                source="Narayanan et al., arXiv 2104.04473, section 2.2: min(p − stage, micro-batches)",
             ),
-        )
-
-    def _states(self) -> Term:
-        optimizer = self._optimizer
-        nbytes = sum(
-            self._rank.part(
-                each.group,
-                each.group.count * sum(optimizer.states(shape, each.itemsize) for shape in each.shapes),
-            )
-            for each in self._regime.trained
-        )
-        return Term(
-            name="optimizer states",
-            nbytes=nbytes,
-            basis=Basis.DERIVED,
-            formula=f"{optimizer.label}, {nbytes / max(1, self._trained):.3g} × the bytes of what is trained",
-            source=optimizer.source,
-            low=0 if optimizer.pageable else -1,
-            high=nbytes if optimizer.pageable else -1,
         )
 
     def _moment(self, instant: Instant) -> Moment:
         gradients = self._trained if self._workload.accumulation > 1 else instant.gradients
-        terms = [*self._static]
-        if gradients:
-            terms.append(self._gradients(gradients))
+        terms = [*self._standing, *self._gradients(gradients)]
         if instant.kept:
             terms.append(_kept(instant))
-        terms.append(_alive(instant))
-        return Moment(phase=instant.phase, name=instant.name, terms=tuple(terms))
+        return Moment(phase=instant.phase, name=instant.name, terms=(*terms, _alive(instant)))
 
-    def _gradients(self, nbytes: int) -> Term:
-        share = f"{nbytes / self._trained:.0%} of what is trained" if self._trained else ""
-        return Term(
-            name="gradients",
-            nbytes=nbytes,
-            basis=Basis.DERIVED,
-            formula=f"{share}, each in its parameter's dtype",
-            source=_SOURCE,
+    def _gradients(self, nbytes: int) -> tuple[Term, ...]:
+        here = shared(nbytes, self._partition.gradients)
+        if not here:
+            return ()
+        ranks_here = self._partition.gradients
+        among = f", shared by {ranks_here} ranks" if ranks_here > 1 else ""
+        return (
+            Term(
+                name="gradients",
+                nbytes=here,
+                basis=Basis.DERIVED,
+                formula=f"{nbytes / self._trained:.0%} of what is trained, in its dtype{among}",
+                source=_SOURCE,
+            ),
         )
 
     def _step(self) -> Moment:
         """All gradients, and what the optimizer makes for all parameters at once."""
         copies = self._optimizer.step_copies
-        terms = [*self._static]
+        terms = [*self._standing]
         if not self._optimizer.fused_backward:
-            terms.append(self._gradients(self._trained))
+            terms += self._gradients(self._trained)
         if copies:
             terms.append(
                 Term(
                     name="optimizer's own copies",
-                    nbytes=copies * self._trained,
+                    nbytes=shared(copies * self._trained, self._partition.states),
                     basis=Basis.DERIVED,
                     formula=f"{copies} × the bytes of what is trained",
                     source=self._optimizer.source,

@@ -73,6 +73,7 @@ class _Inference:
             width=embedding_width(architecture, rank.census),
             vocabulary=architecture.vocab_size,
         )
+        self._stage = rank.stage
         self._decoder = Stack(
             architecture=architecture,
             computation=self._computation,
@@ -80,7 +81,7 @@ class _Inference:
             layers=tuple(layer for layer, _ in architecture.distinct_layers),
             recurrence=recurrence_of(architecture, rank.census),
             arithmetic=self._arithmetic,
-            tokens=1 if architecture.encoder else rank.workload.context,
+            tokens=1 if architecture.encoder else -(-rank.workload.context // rank.workload.cp),
             keys=1 if architecture.encoder else rank.workload.context,
             source=(rank.workload.encoder_context or rank.workload.context) if architecture.encoder else 0,
             causal=architecture.generates,
@@ -91,7 +92,7 @@ class _Inference:
         """Of each pass, the largest moment of each distinct layer and of the logits."""
         for each in self._passes():
             yield from self._layers(each)
-            if each.ends:
+            if each.ends and self._stage.last:
                 yield self._logits(each)
 
     def _passes(self) -> Iterator[_Pass]:

@@ -35,8 +35,10 @@ class Workload:
         rank, lora_targets: of LoRA adapters.
         adapter_dtype: of LoRA adapters: float32, as PEFT makes them, or the model's.
         accumulation: micro-batches whose gradients are summed before a step.
-        tp, pp, ep, dp: ranks of tensor, pipeline, expert and data parallelism.
-        zero: ZeRO stage, 0 to 3.
+        tp, pp, ep, dp, cp: ranks of tensor, pipeline, expert, data and context parallelism.
+        sequence_parallel: whether tensor-parallel ranks also share the residual stream's tokens.
+        zero: ZeRO stage, 0 to 3; FSDP is 3.
+        offload: what lies in the host's memory: the optimizer, or the parameters too.
     """
 
     engine: str = "transformers"
@@ -61,7 +63,10 @@ class Workload:
     pp: int = 1
     ep: int = 1
     dp: int = 1
+    cp: int = 1
+    sequence_parallel: bool = False
     zero: int = 0
+    offload: Literal["none", "optimizer", "parameters"] = "none"
 
     def __post_init__(self) -> None:
         """Refuse counts that mean nothing.
@@ -69,7 +74,18 @@ class Workload:
         Raises:
             UsageError: a count that is not positive, or absurd.
         """
-        for name in ("batch", "context", "encoder_context", "rank", "accumulation", "tp", "pp", "ep", "dp"):
+        for name in (
+            "batch",
+            "context",
+            "encoder_context",
+            "rank",
+            "accumulation",
+            "tp",
+            "pp",
+            "ep",
+            "dp",
+            "cp",
+        ):
             value = getattr(self, name)
             if value is not None and not 0 < value <= _LARGEST:
                 raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {value}.")
@@ -84,4 +100,4 @@ class Workload:
     @property
     def devices(self) -> int:
         """How many devices share the work."""
-        return self.tp * self.pp * self.dp
+        return self.tp * self.pp * self.dp * self.cp

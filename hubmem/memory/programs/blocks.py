@@ -81,7 +81,7 @@ def trace_layer(block: Block, arithmetic: Arithmetic, *, input_needs_grad: bool 
     """
     tape = Tape(arithmetic)
     itemsize = stream_itemsize(block.computation, arithmetic)
-    stream = Storage("residual stream", "h", block.hidden, itemsize)
+    stream = Storage("residual stream", "h", block.hidden, itemsize, Extent.STREAM)
     x = Value(stream, block.hidden, needs_grad=arithmetic.trains and input_needs_grad)
     # The model's loop over its layers refers to a layer's input until the layer returns.
     with tape.holding(x) as held:

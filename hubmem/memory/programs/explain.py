@@ -15,10 +15,16 @@ def formula(storages: Iterable[Storage], counts: Counts) -> str:
     """
     by_extent: defaultdict[Extent, list[Storage]] = defaultdict(list)
     for storage in storages:
-        by_extent[storage.extent].append(storage)
+        by_extent[_shown(storage.extent, counts)].append(storage)
     parts = [_part(extent, group, counts) for extent, group in by_extent.items()]
     symbols, numbers = " + ".join(part[0] for part in parts), " + ".join(part[1] for part in parts)
     return f"{symbols} B = {numbers}"
+
+
+def _shown(extent: Extent, counts: Counts) -> Extent:
+    """The residual stream has as many tokens as the rest unless ranks share them."""
+    alone = extent is Extent.STREAM and counts.get(extent) == counts.get(Extent.TOKENS)
+    return Extent.TOKENS if alone else extent
 
 
 def _part(extent: Extent, storages: list[Storage], counts: Counts) -> tuple[str, str]:

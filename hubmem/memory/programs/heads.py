@@ -97,7 +97,8 @@ def trace_embedding(ends: Ends, arithmetic: Arithmetic, *, tied: bool = False, l
         parameter=True,
         summed=tied and not arithmetic.autocast,
     )
-    (x,) = tape.run("embedding", (weight,), (Storage("embeddings", "h", ends.width, itemsize),))
+    embeddings = Storage("embeddings", "h", ends.width, itemsize, Extent.STREAM)
+    (x,) = tape.run("embedding", (weight,), (embeddings,))
     if leaf:
         x = _as_leaf(tape, ends, x)
     if ends.computation.embedding_norm:
@@ -121,9 +122,8 @@ def _as_leaf(tape: Tape, ends: Ends, x: Value) -> Value:
 def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
     """The norm after an encoder's layers, whose output all of a decoder's layers refer to."""
     tape = Tape(arithmetic)
-    x = Value(
-        Storage("residual stream", "h", ends.hidden, arithmetic.itemsize), ends.hidden, arithmetic.trains
-    )
+    stream = Storage("residual stream", "h", ends.hidden, arithmetic.itemsize, Extent.STREAM)
+    x = Value(stream, ends.hidden, arithmetic.trains)
     y = dropout(tape, norm(tape, ends.computation, x), ends.computation.output_dropout)
     (y,) = tape.run("encoder output", (y,), (replace(y.storage, label="encoder output"),), saves=(y,))
     return tape.finish(y)
@@ -132,7 +132,8 @@ def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
 def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
     computation = ends.computation
     itemsize = tape.arithmetic.itemsize
-    x = Value(Storage("residual stream", "h", ends.hidden, itemsize), ends.hidden, tape.arithmetic.trains)
+    stream = Storage("residual stream", "h", ends.hidden, itemsize, Extent.STREAM)
+    x = Value(stream, ends.hidden, tape.arithmetic.trains)
     if computation.mlm_transform:
         with tape.holding(x):
             made = linear(tape, x, "transform", "E", ends.width, quantizable=False)

@@ -143,7 +143,7 @@ def _routed(tape: Tape, computation: Computation, part: Experts, x: Value, hidde
         scores = Value(weights, weights.width, needs_grad=tape.arithmetic.base_trains)
         weighted = multiply(tape, out, scores, "weighted")
         ordered = copy(tape, weighted, "in order")
-    (made,) = tape.run("sum", (ordered,), (Storage("experts", "h", hidden, x.itemsize),))
+    (made,) = tape.run("sum", (ordered,), (Storage("experts", "h", hidden, x.itemsize, Extent.STREAM),))
     return made
 
 

@@ -10,6 +10,9 @@ from hubmem.memory.programs.tape import Adapters, Extent, Storage, Tape, Value
 FLOAT32 = 4
 HALF = 2
 
+# Matrices that tensor-parallel ranks split by rows: their sum is back in the residual stream.
+_BACK_TO_STREAM = frozenset({"o_proj", "down_proj", "out_proj"})
+
 
 def linear(tape: Tape, x: Value, name: str, symbol: str, width: int, *, quantizable: bool = True) -> Value:
     """Y = x·Wᵀ, with LoRA's (x·A)·B beside it where the layer is adapted."""
@@ -31,9 +34,16 @@ def product(tape: Tape, x: Value, weight: Value, *, label: str, symbol: str, wid
     if tape.arithmetic.autocast:
         x, weight = cast(tape, x, HALF), cast(tape, weight, HALF)
     saves = [value for value, other in ((x, weight), (weight, x)) if other.needs_grad]
-    storage = Storage(label, symbol, width, x.itemsize, x.storage.extent)
+    storage = Storage(label, symbol, width, x.itemsize, _extent_of(label, x))
     (y,) = tape.run(label, (x, weight), (storage,), saves=saves)
     return y
+
+
+def _extent_of(name: str, x: Value) -> Extent:
+    """What a product grows with: all tokens between a column- and a row-parallel matrix."""
+    if name in _BACK_TO_STREAM:
+        return Extent.STREAM
+    return Extent.TOKENS if x.storage.extent is Extent.STREAM else x.storage.extent
 
 
 def cast(tape: Tape, x: Value, itemsize: int) -> Value:
@@ -110,7 +120,7 @@ def _dequantized_linear(tape: Tape, x: Value, name: str, symbol: str, width: int
     # One fp32 absmax for 64 weights, itself made from its 8-bit form.
     absmax = Storage(f"{name} absmax", "weight", -(-elements // 64), FLOAT32, Extent.ONCE)
     x = cast(tape, x, HALF)
-    storage = Storage(name, symbol, width, HALF, x.storage.extent)
+    storage = Storage(name, symbol, width, HALF, _extent_of(name, x))
     (y,) = tape.run(name, (x,), (storage,), scratch=(whole,), backward_scratch=(whole, absmax))
     return cast(tape, y, itemsize)
 

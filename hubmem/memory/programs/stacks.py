@@ -47,11 +47,13 @@ class Stack:
     def counts_of(self, block: Block | None) -> Counts:
         """How many tokens, pairs and so on a layer sees; a window bounds the keys of a single token."""
         b, s, keys = self.workload.batch, self.tokens, self.keys
+        ranks = self.workload.tp if self.workload.sequence_parallel else 1
         if block and s == 1 and isinstance(block.mixer, Attention) and block.mixer.window:
             keys = min(keys, block.mixer.window)
         return {
             Extent.ONCE: 1,
             Extent.TOKENS: b * s,
+            Extent.STREAM: -(-b * s // ranks),
             Extent.ROWS: b if self.causal and not self.workload.full_logits else b * s,
             Extent.SEQUENCES: b,
             Extent.KEYS: b * keys,
@@ -86,7 +88,7 @@ class Stack:
     def referred(self) -> tuple[Storage, ...]:
         """Embeddings, tables of positions, the last layer's probabilities: what the model refers to."""
         computation, h, e = self.computation, self.architecture.hidden_size, self.arithmetic.itemsize
-        held = [Storage("embeddings", "h", h, e)] * computation.embeddings_held
+        held = [Storage("embeddings", "h", h, e, Extent.STREAM)] * computation.embeddings_held
         if computation.rotation is not Rotation.NONE:
             held += [Storage("cos and sin", "D", 2 * self._rotary_dim(), e, Extent.POSITIONS)] * len(
                 self._windows

@@ -22,6 +22,7 @@ class Extent(Enum):
 
     ONCE = "1"
     TOKENS = "T"
+    STREAM = "T/t"
     ROWS = "rows"
     SEQUENCES = "b"
     KEYS = "b·sₖ"

@@ -25,8 +25,11 @@ LORA = Arithmetic(
 )
 
 
-def _kept(block: Block, arithmetic: Arithmetic, extent: Extent = Extent.TOKENS) -> int:
-    return sum(s.each for s in trace_layer(block, arithmetic).kept if s.extent is extent)
+PER_TOKEN = (Extent.TOKENS, Extent.STREAM)
+
+
+def _kept(block: Block, arithmetic: Arithmetic, *extents: Extent) -> int:
+    return sum(s.each for s in trace_layer(block, arithmetic).kept if s.extent in (extents or PER_TOKEN))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,10 @@ def test_in_float32_the_kernel_takes_ungrouped_heads_only() -> None:
 
 def test_llama_3_8b_in_bf16_keeps_the_traced_200_840_bytes() -> None:
     assert _kept(LLAMA_3_8B, BF16) == 200_840
+
+
+def test_the_residual_stream_and_what_norms_keep_is_what_sequence_parallel_ranks_share() -> None:
+    assert _kept(LLAMA_3_8B, BF16, Extent.STREAM) == 16 * H + 8
 
 
 def test_eager_attention_keeps_six_bytes_a_score() -> None:

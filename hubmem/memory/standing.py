@@ -1,0 +1,116 @@
+"""What stands in memory through a whole step: weights, adapters, states, and copies of them."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from hubmem.memory.optimizers import Optimizer
+from hubmem.memory.places import by_place
+from hubmem.memory.plan import Basis, Term
+from hubmem.memory.programs.families import computation_of
+from hubmem.memory.sharding import Rank
+from hubmem.memory.static import tables_term
+from hubmem.memory.trained import Regime
+from hubmem.memory.zero import Partition, shared
+
+_DDP = "torch DistributedDataParallel: gradient_as_bucket_view is off by default"
+
+
+def standing_terms(rank: Rank, regime: Regime, optimizer: Optimizer, partition: Partition) -> Iterator[Term]:
+    """Everything but activations and gradients, on one rank."""
+    trained = trained_nbytes(rank, regime)
+    yield _weights(rank, regime, partition)
+    if partition.gathers:
+        yield _gathered(rank, regime)
+    if rank.architecture:
+        yield from tables_term(rank.architecture, computation_of(rank.architecture, rank.census).tables)
+    if regime.arithmetic.adapters:
+        yield _adapters(rank, regime, trained)
+    if partition.master:
+        yield _master(trained, partition)
+    yield _states(rank, regime, optimizer, partition)
+    if partition.buckets:
+        yield Term(
+            name="gradient buckets",
+            nbytes=trained,
+            basis=Basis.DERIVED,
+            formula="a second copy of all gradients, in the buckets they are reduced in",
+            source=_DDP,
+        )
+
+
+def trained_nbytes(rank: Rank, regime: Regime) -> int:
+    """Bytes of all that gets a gradient, which are those of the gradients too."""
+    return sum(rank.part(each.group, each.nbytes) for each in regime.trained)
+
+
+def _weights(rank: Rank, regime: Regime, partition: Partition) -> Term:
+    return Term(
+        name="weights",
+        nbytes=shared(rank.nbytes(regime.held), partition.weights),
+        basis=Basis.DERIVED,
+        formula=f"{rank.census.parameters:,} parameters in {regime.weights.label}{_among(partition.weights)}",
+        source=f"shapes from {rank.census.format} {rank.census.basis}; {regime.weights.source}",
+    )
+
+
+def _gathered(rank: Rank, regime: Regime) -> Term:
+    """Of units next to each other the two that are largest together: one runs, one is fetched ahead."""
+    assert rank.architecture is not None
+    units = list(by_place(rank, ((group, regime.held(group)) for group in rank.census.groups)).values())
+    largest = max(map(sum, pairwise(units)), default=sum(units))
+    return Term(
+        name="gathered weights",
+        nbytes=largest,
+        basis=Basis.DERIVED,
+        formula="the layer that runs and the next, whole",
+        source="Zhao et al., PyTorch FSDP, arXiv 2304.11277, section 3.3: the next unit is fetched ahead",
+    )
+
+
+def _adapters(rank: Rank, regime: Regime, trained: int) -> Term:
+    itemsize = regime.trained[0].itemsize
+    return Term(
+        name="adapters",
+        nbytes=trained,
+        basis=Basis.DERIVED,
+        formula=f"Σ r·(d + k) = {trained // itemsize:,} parameters × {itemsize} B, r = {rank.workload.rank}",
+        source="Hu et al., LoRA, arXiv 2106.09685, section 4.1",
+    )
+
+
+def _master(trained: int, partition: Partition) -> Term:
+    return Term(
+        name="master weights",
+        nbytes=shared(2 * trained, partition.states),
+        basis=Basis.DERIVED,
+        formula=f"a float32 copy of bf16 weights, 4 B a parameter{_among(partition.states)}",
+        source="Micikevicius et al., arXiv 1710.03740, section 3.1; DeepSpeed, runtime/bf16_optimizer.py",
+    )
+
+
+def _states(rank: Rank, regime: Regime, optimizer: Optimizer, partition: Partition) -> Term:
+    whole = sum(
+        rank.part(
+            each.group,
+            each.group.count
+            * sum(optimizer.states(shape, 4 if partition.master else each.itemsize) for shape in each.shapes),
+        )
+        for each in regime.trained
+    )
+    nbytes = shared(whole, partition.states)
+    each = whole / max(1, sum(each.elements for each in regime.trained))
+    return Term(
+        name="optimizer states",
+        nbytes=nbytes,
+        basis=Basis.DERIVED,
+        formula=f"{optimizer.label}: {each:.3g} B a trained parameter{_among(partition.states)}",
+        source=optimizer.source,
+        low=0 if optimizer.pageable else -1,
+        high=nbytes if optimizer.pageable else -1,
+    )
+
+
+def _among(ranks: int) -> str:
+    if ranks == 0:
+        return ", all of them in the host's memory"
+    return f", shared by {ranks} ranks" if ranks > 1 else ""

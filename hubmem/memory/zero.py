@@ -1,0 +1,120 @@
+"""What data-parallel ranks share: ZeRO's stages, FSDP, plain copies, and what lies in the host's memory.
+
+Symbols: Ψ parameters, N data-parallel ranks.
+"""
+
+from dataclasses import dataclass
+
+from hubmem.errors import UsageError
+from hubmem.memory.optimizers import Optimizer
+from hubmem.memory.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """By how much a rank holds less of each part of the model's states.
+
+    Attributes:
+        weights, gradients, states: ranks that share them; 0 where they lie in the host's memory.
+        master: whether there is a float32 copy of half-precision weights beside the optimizer's states.
+        gathers: whether weights are brought together layer by layer.
+        buckets: whether gradients have a second copy in the buckets they are reduced in.
+    """
+
+    weights: int = 1
+    gradients: int = 1
+    states: int = 1
+    master: bool = False
+    gathers: bool = False
+    buckets: bool = False
+
+
+def partition_of(workload: Workload, optimizer: Optimizer) -> Partition:
+    """What the workload's stage and offload share or send away.
+
+    Raises:
+        UsageError: two of them contradict each other.
+    """
+    _check(workload, optimizer)
+    n, stage = workload.dp * workload.cp, workload.zero
+    away = workload.offload != "none"
+    return Partition(
+        weights=0 if workload.offload == "parameters" else n if stage == 3 else 1,
+        gradients=0 if away and stage >= 2 else n if stage >= 2 else 1,
+        states=0 if away else n if stage >= 1 else 1,
+        master=has_master(workload),
+        gathers=stage == 3,
+        buckets=stage == 0 and n > 1,
+    )
+
+
+def has_master(workload: Workload) -> bool:
+    """Mixed precision under ZeRO has bf16 weights and a float32 copy; autocast has float32 alone."""
+    return workload.zero > 0 and workload.train == "full" and workload.precision == "amp"
+
+
+def shared(nbytes: int, ranks: int) -> int:
+    """Bytes on one of so many ranks, the last filled up; none where there is no rank.
+
+    >>> shared(10, 4), shared(10, 0)
+    (3, 0)
+    """
+    return -(-nbytes // ranks) if ranks else 0
+
+
+def model_states(parameters: int, n: int, stage: int) -> float:
+    """Weights, gradients and Adam's states in mixed precision: (2 + 2 + 12)Ψ, shared as the stage says.
+
+    Stage 1: (2 + 2 + 12/N)Ψ; stage 2: (2 + 14/N)Ψ; stage 3: 16Ψ/N.
+
+    Source: Rajbhandari et al., ZeRO, arXiv 1910.02054, figure 1.
+
+    >>> [round(model_states(7_500_000_000, 64, stage) / 1e9, 1) for stage in (0, 1, 2, 3)]
+    [120.0, 31.4, 16.6, 1.9]
+    """
+    weights, gradients, states = 2, 2, 12
+    return parameters * (
+        (weights / n if stage >= 3 else weights)
+        + (gradients / n if stage >= 2 else gradients)
+        + (states / n if stage >= 1 else states)
+    )
+
+
+def deepspeed_zero_2(parameters: int, n: int, *, offload: bool) -> int:
+    """DeepSpeed's own estimate for a GPU: (4 + 16/N)Ψ, or 2Ψ with the optimizer on the host.
+
+    Source: DeepSpeed, runtime/zero/stage_1_and_2.py, estimate_zero2_model_states_mem_needs.
+
+    >>> round(deepspeed_zero_2(2_851_000_000, 8, offload=False) / 2**30, 2)
+    15.93
+    """
+    return 2 * parameters if offload else 4 * parameters + 16 * parameters // n
+
+
+def deepspeed_zero_3(
+    parameters: int, largest_layer: int, n: int, *, offload_optimizer: bool, offload_parameters: bool
+) -> int:
+    """DeepSpeed's own estimate for a GPU: 18Ψ/N and 4 bytes a parameter of the largest layer.
+
+    With the optimizer on the host 2Ψ/N remain, with the parameters there too nothing but the largest layer.
+
+    Source: DeepSpeed, runtime/zero/stage3.py, estimate_zero3_model_states_mem_needs.
+    """
+    rest = 0 if offload_parameters else 2 if offload_optimizer else 18
+    return 4 * largest_layer + rest * parameters // n
+
+
+def _check(workload: Workload, optimizer: Optimizer) -> None:
+    if workload.offload != "none" and not workload.zero:
+        raise UsageError(
+            f"--offload {workload.offload} is ZeRO's, and --zero is 0.", hint="Ask for --zero 1, 2 or 3."
+        )
+    if workload.offload == "parameters" and workload.zero < 3:
+        raise UsageError(
+            f"--offload parameters needs --zero 3, which shares them, not --zero {workload.zero}."
+        )
+    if workload.offload != "none" and optimizer.device_only:
+        raise UsageError(
+            f"{optimizer.label} runs on a GPU, and --offload {workload.offload} puts it on the host.",
+            hint="Take adamw.",
+        )
