@@ -72,8 +72,9 @@ def inspect(
     readers = ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE)
     selection = Selection(variant=variant, subfolder=subfolder, file=file)
     reading = [readers.submit(take_snapshot, each, selection) for each in opened]
-    from hubmem import render, report
+    from hubmem import report
     from hubmem.cli.output import deliver, page_for
+    from hubmem.render.formats import render
     from hubmem.request import Request
 
     asked = Request.of(**request)
@@ -84,5 +85,5 @@ def inspect(
     for each in reports:
         if each.snapshot.stands_in:
             warn(each.snapshot.stands_in)
-    deliver(render.render(reports, output_format, page_for(output), explain=explain), output)
+    deliver(render(reports, output_format, page_for(output), explain=explain), output)
     return int(check and not all(each.fits_all for each in reports))

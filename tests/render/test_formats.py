@@ -4,7 +4,7 @@ import csv
 import io
 import json
 
-from hubmem.render import render
+from hubmem.render.formats import render
 from hubmem.render.text import Page
 from tests.render.reports import report
 

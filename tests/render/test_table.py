@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubmem.render import render
+from hubmem.render.formats import render
 from hubmem.render.text import Page, plain, shorten
 from tests.render.reports import report
 

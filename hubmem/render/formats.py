@@ -1,0 +1,24 @@
+"""Reports as text: every format is a view of the same record."""
+
+from collections.abc import Sequence
+
+from hubmem.render import compare, json, markdown, table
+from hubmem.render.text import Page
+from hubmem.report import Report
+
+
+def render(reports: Sequence[Report], output_format: str, page: Page, *, explain: bool = False) -> str:
+    """One report or several in one of the formats `table`, `json`, `markdown`, `csv`.
+
+    Raises:
+        KeyError: no such format.
+    """
+    if output_format == "json":
+        return json.render(reports)
+    if output_format == "csv":
+        return compare.render_csv(reports)
+    if output_format == "markdown":
+        return markdown.render(reports[0]) if len(reports) == 1 else compare.render_markdown(reports)
+    if explain:
+        return "\n".join(table.explain(report, page) for report in reports)
+    return table.render(reports[0], page) if len(reports) == 1 else compare.render(reports, page)
