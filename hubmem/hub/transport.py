@@ -39,6 +39,7 @@ _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.5
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 _CHUNK = 64 * 1024
+_SESSION_LOCK = threading.Lock()
 # By name, because the library they come from is another in huggingface_hub 1 and 2. A machine without a
 # network should hear so within a second, not after all the pauses that a busy server deserves.
 _NEVER_CONNECTED = frozenset({"ConnectError", "ConnectTimeout"})
@@ -127,7 +128,7 @@ class Transport:
         with self._pacer.turn(path) as answered:
             started = time.monotonic()
             url = self.endpoint + path
-            with get_session().stream("GET", url, headers=headers, timeout=timeout) as response:
+            with _session().stream("GET", url, headers=headers, timeout=timeout) as response:
                 answered([allowance_in(hop.headers) for hop in _hops(response)])
                 try:
                     yield response
@@ -159,6 +160,12 @@ class Transport:
                     token=self._token, library_name="hubmem", library_version=__version__
                 )
             return self._headers
+
+
+def _session() -> Any:
+    """The client that huggingface_hub shares; it makes two of it where two threads are the first to ask."""
+    with _SESSION_LOCK:
+        return get_session()
 
 
 def _hops(response: Any) -> list[Any]:

@@ -1,11 +1,13 @@
 """What a pacer is asked and told, and what many repos may share."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
-from hubmem.hub.opening import Access, open_model, open_session
+from hubmem.hub.opening import Access, open_model, open_session, open_transport
 from hubmem.hub.source import Allowance, Pacer
 from hubmem.hub.transport import allowance_in
 from hubmem.snapshot import take_snapshot
@@ -115,3 +117,29 @@ def test_repos_share_a_session_and_each_counts_its_own_cost(
 )
 def test_headers_that_say_nothing_usable_are_no_limit(headers: dict[str, str], allowance: Allowance) -> None:
     assert allowance_in(headers) == allowance
+
+
+def test_threads_that_ask_at_once_share_one_client(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """huggingface_hub 1 makes one for each of them, and never closes all but the last."""
+    from huggingface_hub.utils import close_session, set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    made: list[object] = []
+
+    def factory() -> object:
+        time.sleep(0.05)
+        made.append(client := default_client_factory())
+        return client
+
+    hub = serve(small())
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    transport = open_transport(open_session(warn=pytest.fail), Access())
+    set_client_factory(factory)  # type: ignore[arg-type]
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda _: transport.get("/api/models/org/small", most=10**6), range(8)))
+    finally:
+        set_client_factory(default_client_factory)
+        close_session()
+
+    assert len(made) == 1
