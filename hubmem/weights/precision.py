@@ -5,13 +5,15 @@ layers its tools leave alone, and what scales, zero points and indices come with
 parameters × bits: every count of bytes is a whole number of a matrix's shape.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from math import ceil
 
+from hubmem import templates
 from hubmem.errors import UsageError
 from hubmem.weights.census import Census, TensorGroup
-from hubmem.weights.gguf_mixtures import MIXTURES, Facts, Mixture, facts_of
+from hubmem.weights.gguf_mixtures import MIXTURES, Mixture, facts_of
 from hubmem.weights.gguf_mixtures import nbytes as mixture_nbytes
 from hubmem.weights.roles import Role
 
@@ -21,6 +23,8 @@ _ALWAYS_KEPT = frozenset({Role.EMBEDDING, Role.HEAD, Role.NORM, Role.ROUTER, Rol
 # Recipes for language models calibrate or name the decoder alone: `ignore=["lm_head", "re:.*vision.*"]`.
 _TOWERS_KEPT = _ALWAYS_KEPT | {Role.VISION, Role.AUDIO}
 _DRAFT_KEPT = _TOWERS_KEPT | {Role.DRAFT}
+# A folded name without its numbers, and a shape.
+_Kind = tuple[str, tuple[int, ...] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,27 +79,45 @@ class GgufTarget(Target):
 
     Attributes:
         mixture: which type to which tensor.
-        facts: of the model; None where only the group at hand tells.
+        weighed: for tensors of one kind, wherever they are, their bytes and their number; None before `of`.
     """
 
     mixture: Mixture
-    facts: Facts | None = None
+    weighed: Mapping[_Kind, tuple[int, int]] | None = field(default=None, compare=False)
 
     def nbytes(self, group: TensorGroup) -> int:
-        """Bytes of all tensors of a group in a GGUF file of this quantization; buffers stay as they are."""
+        """Bytes of all tensors of a group in a GGUF file of this quantization; buffers stay as they are.
+
+        Layers differ in their types. What is asked of a group is its part of all tensors of its kind, so that
+        the sum over a model is exact however its groups are divided or merged.
+        """
         if group.role is Role.BUFFER:
             return group.nbytes
         if group.unpacked is None:
             return 0
-        return mixture_nbytes(self.mixture, group, self.facts or facts_of([group]))
+        if self.weighed is None:
+            raise UsageError(f"{self.name} is not known for a tensor by itself, but for a whole model.")
+        nbytes, count = self.weighed[_kind(group)]
+        return -(-nbytes * group.count // count)
 
     def quantizes(self, group: TensorGroup) -> bool:
         """Whether these tensors are held in fewer than 16 bits."""
         return group.unpacked is not None and 8 * self.nbytes(group) < 16 * group.parameters
 
     def of(self, census: Census) -> "GgufTarget":
-        """The quantization of that model: layers are counted and heads compared over all its tensors."""
-        return replace(self, facts=facts_of(census.groups))
+        """The quantization of that model: its layers counted and its heads compared over all its tensors."""
+        facts = facts_of(census.groups)
+        nbytes: Counter[_Kind] = Counter()
+        count: Counter[_Kind] = Counter()
+        for group in census.groups:
+            if group.unpacked is not None:
+                nbytes[_kind(group)] += mixture_nbytes(self.mixture, group, facts)
+                count[_kind(group)] += group.count
+        return replace(self, weighed={kind: (nbytes[kind], count[kind]) for kind in count})
+
+
+def _kind(group: TensorGroup) -> _Kind:
+    return templates.pattern(group.template), group.unpacked
 
 
 def is_linear(group: TensorGroup) -> bool:

@@ -1,6 +1,7 @@
 """llama.cpp's mixtures weigh what files made with them weigh, to the last published digit."""
 
 import pytest
+from hubmem.errors import UsageError
 from hubmem.weights.census import Census, fold_file
 from hubmem.weights.gguf_mixtures import MIXTURES, Kind, facts_of, kind_of
 from hubmem.weights.precision import parse
@@ -85,18 +86,25 @@ def test_every_mixture_is_held_against_a_published_size_or_is_one_type_throughou
     assert set(MIXTURES) - plain - {"Q5_0"} == (set(BITS) | set(BITS_WITHOUT_MATRIX) | set(LLAMA_70B)) - plain
 
 
-def test_a_census_in_shards_is_weighed_as_a_whole() -> None:
-    """Which layers are the last eighth is not to be seen from one shard."""
+def test_the_sum_is_exact_however_the_groups_are_divided_or_merged() -> None:
+    """Which layers are the last eighth is not to be seen from one shard, and merged groups have no layers."""
     census = stored_census("meta-llama/Llama-3.1-8B")
-    downs = [group for group in census.groups if kind_of(group.template) is Kind.DOWN]
     target = parse("gguf:Q4_K_M").of(census)
-    first_half = fold_file(
-        [Tensor(f"model.layers.{n}.mlp.down_proj.weight", "BF16", (4096, 14336)) for n in range(16)], "1"
-    )
-    second_half = fold_file(
-        [Tensor(f"model.layers.{n}.mlp.down_proj.weight", "BF16", (4096, 14336)) for n in range(16, 32)], "2"
-    )
-    assert sum(map(target.nbytes, (*first_half, *second_half))) == sum(map(target.nbytes, downs))
+    whole = sum(map(target.nbytes, census.groups))
+    downs = [
+        Tensor(f"model.layers.{layer}.mlp.down_proj.weight", "BF16", (4096, 14336)) for layer in range(32)
+    ]
+    shards = [fold_file(downs[:16], "1"), fold_file(downs[16:], "2")]
+    apart = sum(target.nbytes(group) for groups in shards for group in groups)
+    together = sum(target.nbytes(group) for group in census.groups if kind_of(group.template) is Kind.DOWN)
+    assert sum(map(target.nbytes, census.kinds)) == whole
+    assert apart == together
+
+
+def test_a_tensor_by_itself_is_not_weighed() -> None:
+    census = stored_census("meta-llama/Llama-3.1-8B")
+    with pytest.raises(UsageError, match="gguf:Q4_K_M is not known for a tensor by itself"):
+        parse("gguf:Q4_K_M").nbytes(census.groups[0])
 
 
 def test_an_embedding_that_is_the_output_matrix_has_its_type() -> None:
