@@ -14,8 +14,8 @@ from hubmem.hub.opening import Access, open_model
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import bytes_per_token, cache_bytes
 from hubmem.memory.inference import plan_inference
-from hubmem.memory.training import plan_training
 from hubmem.memory.plan import Plan
+from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Experts
 from hubmem.models.families import read_architecture
@@ -29,7 +29,6 @@ from hubmem.weights.census import Census
 from hubmem.weights.layout import Selection
 from hubmem.weights.quantization import Quantization
 from hubmem.weights.quantization_config import read_quantization
-
 
 _NARROW_CACHE = "The config asks engines for an FP8 cache (kv_cache_scheme)."
 

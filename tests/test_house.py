@@ -4,9 +4,8 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 import hubmem
+import pytest
 
 PACKAGE = Path(hubmem.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -123,7 +123,7 @@ class TestTheRealClientIsServed:
         path = hf_hub_download("org/small", "model.safetensors", endpoint=serve(SMALL).endpoint)
 
         content = Path(path).read_bytes()
-        tensors = dict(safetensors.deserialize(content))  # type: ignore[no-untyped-call] # it has no annotations
+        tensors = dict(safetensors.deserialize(content))
 
         assert {name: tuple(tensor["shape"]) for name, tensor in tensors.items()} == {
             tensor.name: tensor.shape for tensor in tensors_of(SMALL)

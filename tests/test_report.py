@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-
 from hubmem import inspect
 from hubmem.errors import UsageError
 from hubmem.hub.bundled import BundledSource
+
 from tests.hub_server import Repo, files_of
 from tests.hub_server.examples import SMALL
 
@@ -227,7 +227,7 @@ def test_policies_differ_where_windows_slide():
 class TestCacheDtype:
     """FP8 weights do not mean an FP8 cache; a scheme of its own does."""
 
-    def config(self, scheme: object) -> dict:
+    def config(self, scheme: object) -> dict[str, object]:
         weights = {"num_bits": 8, "type": "float"}
         return {
             **LLAMA,

@@ -1,7 +1,6 @@
 """What a user writes, read before anything is asked of the Hub."""
 
 import pytest
-
 from hubmem.errors import UsageError
 from hubmem.fit.gpus import USUAL
 from hubmem.memory.workload import DEFAULT_CONTEXT

@@ -1,11 +1,11 @@
 """What stands in where the Hub cannot be read."""
 
 import pytest
-
 from hubmem.errors import GatedRepo, HubUnreachable
 from hubmem.hub import bundled
 from hubmem.hub.opening import Access, open_model
 from hubmem.snapshot import take_snapshot
+
 from tests.hub_server import HubServer, repo_from_record
 from tests.hub_server.examples import SMALL
 

@@ -1,8 +1,6 @@
 """GiB and GB are never mixed, and nothing absurd is a size."""
 
 import pytest
-from hypothesis import given, strategies as st
-
 from hubmem.errors import UsageError
 from hubmem.units import (
     GIB,
@@ -13,6 +11,8 @@ from hubmem.units import (
     parse_size,
     parse_tokens,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from huggingface_hub import constants, errors as hf
+from huggingface_hub import constants
+from huggingface_hub import errors as hf
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, parse_ratelimit_headers
 
 from hubmem import __version__
@@ -251,7 +252,7 @@ def _asked_to_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def translate(error: Exception, path: str) -> HubmemError | EntryAbsent:
-    """hubmem's error for one of huggingface_hub's; the most specific row of the table wins."""
+    """Hubmem's error for one of huggingface_hub's; the most specific row of the table wins."""
     for foreign, ours in _TRANSLATIONS:
         if isinstance(error, foreign):
             return ours(error, path)

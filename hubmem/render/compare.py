@@ -15,6 +15,22 @@ from hubmem.units import format_gib, format_tokens
 _Row = tuple[str, Callable[[Report], str]]
 
 _PLAIN_PAGE = Page()
+_CSV_COLUMNS = (
+    "repo",
+    "commit",
+    "model_type",
+    "parameters",
+    "stored_bytes",
+    "context",
+    "batch",
+    "cache_bytes",
+    "per_gpu_bytes",
+    "gpu",
+    "usable_bytes",
+    "precision",
+    "gpus",
+    "verdict",
+)
 
 
 def _architecture(report: Report) -> str:
@@ -69,20 +85,7 @@ def render_csv(reports: Sequence[Report]) -> str:
     """One line for each report and accelerator and precision, numbers bare, bytes as integers."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "repo",
-            "commit",
-            "model_type",
-            "parameters",
-            "stored_bytes",
-            "context",
-            "batch",
-            "cache_bytes",
-            "per_gpu_bytes",
-        ]
-        + ["gpu", "usable_bytes", "precision", "gpus", "verdict"]
-    )
+    writer.writerow(_CSV_COLUMNS)
     for report in reports:
         for verdict in report.verdicts:
             for name, cell in zip(columns(report.workload), verdict.cells, strict=True):

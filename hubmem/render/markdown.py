@@ -23,8 +23,10 @@ def _model(report: Report) -> str:
     lines = [
         f"## {escape(listing.repo)}{commit}",
         "",
-        f"**{census.parameters:,} parameters** · {census.main_dtype} · {census.files} {census.format} files"
-        f" · {format_gib(census.stored_bytes)} GiB",
+        (
+            f"**{census.parameters:,} parameters** · {census.main_dtype} · {census.files} {census.format} files"
+            f" · {format_gib(census.stored_bytes)} GiB"
+        ),
     ]
     if report.architecture:
         lines += ["", escape(" · ".join(architecture_parts(report.architecture)))]

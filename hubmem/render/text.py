@@ -52,9 +52,9 @@ class Page:
 
 
 def plain(text: str) -> str:
-    """Text from a repo without control characters: a name must not be able to move the cursor.
+    r"""Text from a repo without control characters: a name must not be able to move the cursor.
 
-    >>> plain("model\\x1b[2Jname")
+    >>> plain("model\x1b[2Jname")
     'model[2Jname'
     """
     return _CONTROL.sub("", text)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hubmem.card.checkout import has_weights, read_pointer
@@ -41,7 +42,7 @@ def pointer(path: str, content: bytes | Virtual) -> bytes:
     )
 
 
-def clone(folder: Path, record: dict, *, lfs: bool) -> Path:
+def clone(folder: Path, record: dict[str, Any], *, lfs: bool) -> Path:
     """The repo as git has it; without git-lfs, large files are pointers."""
     folder.mkdir()
     for path, content in files_of(record).items():

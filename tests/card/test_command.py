@@ -42,7 +42,7 @@ def hub(serve, monkeypatch) -> HubServer:
 
 
 @pytest.fixture
-def card(tmp_path) -> Path:
+def card(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / ".git").mkdir()

@@ -8,7 +8,6 @@ import sys
 import time
 
 import pytest
-
 from hubmem.cli import main
 from tests.hub_server import Fault, HubServer, Reset, Settings
 from tests.hub_server.examples import SHARDED, SMALL, small

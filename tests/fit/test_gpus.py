@@ -1,7 +1,6 @@
 """Names people type, and what they mean."""
 
 import pytest
-
 from hubmem.errors import UnknownGpu, UsageError
 from hubmem.fit.gpus import USUAL, catalogue, find, machines, parse_target
 from hubmem.units import GIB

@@ -3,8 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, strategies as st
-
 from hubmem.errors import UsageError
 from hubmem.fit.advise import changes_to_yes
 from hubmem.fit.gpus import Gpu, Target, find, parse_target
@@ -13,6 +11,8 @@ from hubmem.fit.verdict import Answer, hold, largest_batch, longest_context, sma
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.units import GIB
+from hypothesis import given
+from hypothesis import strategies as st
 
 WEIGHTS = 20 * GIB
 PER_TOKEN = GIB // 1024

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from hubmem.hub.cache import Cache
 from hubmem.hub.source import FileEntry, Listing, Origin
 

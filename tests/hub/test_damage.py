@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-
 from hubmem.errors import HubUnreachable
 from hubmem.hub.opening import Access, open_model
 from hubmem.hub.remote import is_content

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from hubmem.errors import UsageError
 from hubmem.fit.gpus import parse_target
 from hubmem.hub.devices import local_devices

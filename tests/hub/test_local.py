@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from hubmem.errors import MalformedWeights, NoWeights, RepoNotFound
 from hubmem.hub.opening import Access, open_model
 from hubmem.snapshot import Snapshot, take_snapshot

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-
 from hubmem.hub.opening import Access, open_model, open_session, open_transport
 from hubmem.hub.source import Allowance, Pacer
 from hubmem.hub.transport import allowance_in

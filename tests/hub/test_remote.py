@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from hubmem.errors import (
     GatedRepo,
     HubUnreachable,
@@ -131,7 +130,7 @@ class TestRequests:
         """The index tells how long a header is, so its first read need not guess."""
         big = {
             **SHARDED,
-            "tensors": [[f"layers.{{0..63}}.block.{{0..3}}.dense.weight", "BF16", [4096, 4096]]],
+            "tensors": [["layers.{0..63}.block.{0..3}.dense.weight", "BF16", [4096, 4096]]],
         }
         hub = serve(big, settings=Settings(one_call=one_call))
 

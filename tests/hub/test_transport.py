@@ -3,10 +3,9 @@
 import inspect
 
 import pytest
-from huggingface_hub import errors as hf
-
 from hubmem import errors
 from hubmem.hub import transport
+from huggingface_hub import errors as hf
 
 # What a GET request through huggingface_hub's session can raise: status errors, transport errors, offline mode.
 _RAISED_BY_REQUESTS = [

@@ -53,7 +53,7 @@ class Origin(socketserver.ThreadingTCPServer):
         self._open.discard(cast("socket.socket", request))
         super().shutdown_request(cast("socket.socket", request))
 
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base's names
+    def handle_error(self, request: object, client_address: object) -> None:
         """Keep what broke, so that the test which owns the server can fail of it."""
         failure = sys.exc_info()[1]
         if failure is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from hubmem.render import html
 from hubmem.render.rows import Row
 from tests.render.browser import CHROMIUM, Page, open_page
@@ -41,7 +40,7 @@ class Elements(HTMLParser):
         self.texts.append("")
         self._is_open = True
 
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - the base's signature
+    def handle_endtag(self, tag: str) -> None:
         self._is_open = False
 
     def handle_data(self, data: str) -> None:

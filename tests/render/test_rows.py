@@ -5,7 +5,6 @@ from itertools import chain
 from typing import Any
 
 import pytest
-
 from hubmem.render.rows import Row, cell_text, flat_columns, render_csv, render_markdown
 from tests.render.rows import GPUS, HOSTILE, STRUCK, USUAL, row, skip
 

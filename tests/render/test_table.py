@@ -1,7 +1,6 @@
 """The screen a user sees."""
 
 import pytest
-
 from hubmem.render.formats import render
 from hubmem.render.text import Page, plain, shorten
 from tests.render.reports import report

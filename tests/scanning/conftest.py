@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from hubmem.cli import main
+
 from tests.hub_server import HubServer, Settings
 
 Lines = list[dict[str, Any]]

@@ -5,12 +5,12 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
 import hubmem
+import pytest
 from hubmem.errors import UsageError
 from hubmem.report import Report
 from hubmem.scanning.executors import open_executor
+
 from tests.hub_server import HubServer
 from tests.scanning.conftest import Outcome, without_cost
 from tests.scanning.models import models

@@ -18,11 +18,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
 from hubmem.cli import main
 from hubmem.errors import StoreUnavailable
 from hubmem.scanning import store as stores
 from hubmem.scanning.lines import open_lines
+
 from tests.hub_server import Answer, Call, Fault, HubServer, Reset, Settings, Truncate
 from tests.scanning.conftest import Outcome, read_lines, without_cost
 from tests.scanning.models import VOCABULARY, models, parameters

@@ -9,8 +9,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-
 from hubmem.scanning.store import held
+
 from tests.hub_server import Answer, Fault, HubServer, QuotaSpent, Repo, Reset, Settings
 from tests.scanning.conftest import Outcome, read_lines, without_cost
 from tests.scanning.models import model, models, moved, without_weights

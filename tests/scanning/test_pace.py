@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from hubmem.errors import RepoNotFound
 from hubmem.hub.opening import Access, open_session, open_transport
 from hubmem.hub.source import Allowance
 from hubmem.scanning.pace import Bucket, QuotaPacer, Stopped
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.hub_server import Answer, Fault, HubServer, QuotaSpent, Reset, Settings
 from tests.hub_server.examples import small
 

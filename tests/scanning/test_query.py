@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from hubmem.errors import UsageError
 from hubmem.scanning.query import find_store, select, spell_out
+
 from tests.hub_server import HubServer
 from tests.scanning.conftest import Outcome
 from tests.scanning.models import model, models, parameters, without_weights

@@ -12,15 +12,15 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
-import pytest
-
 import hubmem
+import pytest
 from hubmem import errors
 from hubmem.errors import HubUnreachable, UsageError
 from hubmem.report import Report, assess
 from hubmem.request import Request
 from hubmem.scanning.skipped import REASONS, Skipped, reason_of, skipped
 from hubmem.snapshot import Snapshot
+
 from tests.hub_server import Answer, Fault, HubServer, Repo
 from tests.scanning.conftest import without_cost
 from tests.scanning.models import model, models, parameters, without_weights
