@@ -39,6 +39,7 @@ _SORTS = ("trending_score", "downloads", "likes", "last_modified", "created_at")
     help="Write to a file; OUTPUT.sqlite beside it keeps the answers, so that the same command goes on.",
 )
 @click.option("--ordered", is_flag=True, help="Lines in the order of the repos, not as they are finished.")
+@click.option("--counts", is_flag=True, help="Read no file: the Hub's own counts, 1,000 repos a request.")
 @click.option("--refresh", is_flag=True, help="Read again what has moved since it was stored.")
 @click.option("--dry-run", is_flag=True, help="Say how many requests it takes and how long; make none.")
 @click.option("--query", metavar="SQL", help="Ask a finished scan instead: \"fits='4090' and total < 20e9\".")
@@ -65,6 +66,7 @@ def scan(
     output_format: str,
     output: Path | None,
     ordered: bool,
+    counts: bool,
     refresh: bool,
     dry_run: bool,
     query: str | None,
@@ -89,7 +91,6 @@ def scan(
     from hubmem.cli.scan_progress import show_progress
     from hubmem.hub.opening import Access
     from hubmem.request import Request
-    from hubmem.scanning.asked import fingerprint
     from hubmem.scanning.listing import Search
     from hubmem.scanning.order import Order, carried_out, foretell
     from hubmem.scanning.pace import QuotaPacer
@@ -102,6 +103,7 @@ def scan(
         output=output,
         lines=output_format == "jsonl",
         ordered=ordered,
+        by_counts=counts,
         refresh=refresh,
         executor=executor,
         threads=threads,
@@ -115,7 +117,7 @@ def scan(
         with carried_out(order, access, pacer=pacer, write_line=print_line, tell=progress.tell) as store:
             if not order.lines:
                 values = (result.value for _, result in store.answers())
-                _render(values, fingerprint(order.request), output_format, output)
+                _render(values, order.asked, output_format, output)
             progress.summarize(store)
             return int(check and store.misfits() > 0)
 

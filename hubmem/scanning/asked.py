@@ -9,13 +9,14 @@ from hubmem.memory.workload import DEFAULT_CONTEXT
 from hubmem.request import Request
 
 
-def fingerprint(request: Request) -> str:
-    """A request as text."""
+def fingerprint(request: Request, *, by_counts: bool = False) -> str:
+    """A request as text, and whether the Hub's own counts are to answer it."""
     values = {
         "workload": asdict(request.workload),
         "context": request.context,
         "gpus": columns(request),
         "named": request.named,
+        "by_counts": by_counts,
     }
     return json.dumps(values, default=_plain, sort_keys=True)
 
@@ -46,6 +47,7 @@ def in_words(text: str) -> str:
         f"{context:,} tokens" if context else f"{DEFAULT_CONTEXT:,} tokens or the model's limit",
         f"weights as {weights or 'stored'}",
         *([f"cache as {cache}"] if cache else []),
+        *(["by the Hub's counts"] if values["by_counts"] else []),
     ]
     return " · ".join(parts)
 

@@ -16,7 +16,9 @@ from urllib.parse import urlencode, urlsplit
 
 from hubmem.errors import NoWeights, UnreadableRepo
 from hubmem.hub.transport import Answer, Transport
+from hubmem.scanning import counts
 from hubmem.scanning.skipped import Skipped, skipped
+from hubmem.snapshot import Snapshot
 from hubmem.weights import layout
 
 # The Hub's orders by huggingface_hub's names for them, which are those of its Python API.
@@ -60,22 +62,28 @@ class Candidate:
 
     Attributes:
         commit: the head of its default branch, or None where no list has told.
-        skip: why it need not be read, or None.
+        known: what takes the place of reading it: the list's own counts, or why it need not be read.
     """
 
     repo: str
     commit: str | None = None
-    skip: Skipped | None = None
+    known: Snapshot | Skipped | None = None
 
 
-def listed(transport: Transport, search: Search) -> Iterator[Candidate]:
+def listed(transport: Transport, search: Search, *, by_counts: bool = False) -> Iterator[Candidate]:
     """The models a search finds, in the Hub's order.
+
+    Args:
+        transport: to the Hub.
+        search: which models.
+        by_counts: whether the list's own counts are to take the place of reading each repo.
 
     Raises:
         HubmemError: a page cannot be read.
     """
-    rows = chain.from_iterable(_pages(transport, search, ("sha", "siblings")))
-    return (_candidate(row) for row in islice(rows, search.limit))
+    fields = ("sha", "siblings", *(counts.FIELDS if by_counts else ()))
+    rows = chain.from_iterable(_pages(transport, search, fields))
+    return (_candidate(row, by_counts=by_counts) for row in islice(rows, search.limit))
 
 
 def with_heads(
@@ -157,14 +165,21 @@ def _next_path(answer: Answer) -> str | None:
     return f"{url.path}?{url.query}"
 
 
-def _candidate(row: Mapping[str, Any]) -> Candidate:
-    """A repo of a list; one that has no file of a readable format is passed over without being read."""
-    repo, commit, siblings = row["id"], row.get("sha"), row.get("siblings")
+def _candidate(row: Mapping[str, Any], *, by_counts: bool) -> Candidate:
+    known: Snapshot | Skipped | None = _without_weights(row)
+    if known is None and by_counts:
+        known = counts.counted(row)
+    return Candidate(repo=row["id"], commit=row.get("sha"), known=known)
+
+
+def _without_weights(row: Mapping[str, Any]) -> Skipped | None:
+    """Why a repo that has no file of a readable format is passed over, as reading it would say."""
+    siblings = row.get("siblings")
     names = [file["rfilename"] for file in siblings] if isinstance(siblings, list) else None
     if names is None or any(map(layout.is_weights, names)):
-        return Candidate(repo=repo, commit=commit)
+        return None
     try:
         layout.choose(names)
     except NoWeights as error:
-        return Candidate(repo=repo, commit=commit, skip=skipped(repo, error, commit=commit))
-    return Candidate(repo=repo, commit=commit)
+        return skipped(row["id"], error, commit=row.get("sha"))
+    return None

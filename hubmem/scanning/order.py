@@ -34,6 +34,7 @@ class Order:
         output: a file for the answers, beside which the store is kept; None for a store of this run alone.
         lines: whether the answers are written as lines of JSON while the scan runs.
         ordered: whether those come in the order the repos were asked for.
+        by_counts: whether the counts of the Hub's list are to do, and no file is read.
         refresh: whether repos that have moved since they were stored are read again.
         executor: a name as `hubmem.scanning.executors` takes it.
     """
@@ -44,9 +45,15 @@ class Order:
     output: Path | None
     lines: bool = True
     ordered: bool = False
+    by_counts: bool = False
     refresh: bool = False
     executor: str = "threads"
     threads: int = THREADS
+
+    @property
+    def asked(self) -> str:
+        """What is asked of every repo, as a store keeps it."""
+        return fingerprint(self.request, by_counts=self.by_counts)
 
     def check(self) -> None:
         """Refuse what cannot be carried out before anything is touched.
@@ -56,6 +63,10 @@ class Order:
         """
         if not self.names and self.search is None:
             raise UsageError("Nothing to scan.", hint="Name repos, a file of them, or --author, --search …")
+        if self.by_counts and (self.names or self.search is None):
+            raise UsageError(
+                "--counts is for the Hub's list.", hint="Use --author, --search, --filter or --sort."
+            )
         named(self.names)
 
 
@@ -84,7 +95,7 @@ def carried_out(
     with ExitStack() as stack:
         path = store_beside(order.output) if order.output else stack.enter_context(_passing_store())
         stack.enter_context(held(path))
-        store = Store(path, request=fingerprint(order.request), warn=access.warn)
+        store = Store(path, request=order.asked, warn=access.warn)
         stack.enter_context(closing(store))
         with ExitStack() as running:
             executor = running.enter_context(open_executor(order.executor))
@@ -108,7 +119,9 @@ def _candidates(order: Order, reading: Reading, store: Store) -> Iterator[Candid
         known = with_heads(names, transport, lambda repo: store.find(repo) is not None)
     else:
         known = (Candidate(repo=repo) for repo in names)
-    return chain(known, listed(transport, order.search) if order.search else ())
+    if order.search is None:
+        return known
+    return chain(known, listed(transport, order.search, by_counts=order.by_counts))
 
 
 @contextmanager
@@ -143,7 +156,7 @@ def foretell(order: Order) -> Iterator[str]:
         yield "What the Hub lists is counted as not read before."
         if order.search.limit is None:
             yield f"How much it lists is not known: {PAGE_SIZE:,} repos are taken for it."
-        repos += order.search.limit or PAGE_SIZE
+        repos += 0 if order.by_counts else order.search.limit or PAGE_SIZE
         pages = math.ceil((order.search.limit or PAGE_SIZE) / PAGE_SIZE)
     yield from forecast.lines(repos, pages=pages)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hubmem.report import Report
 from hubmem.scanning.listing import Candidate
-from hubmem.scanning.scan import Answer, Planning, Reading, answers
+from hubmem.scanning.scan import Answer, Planning, Reading, answers, plan
 from hubmem.scanning.store import Result, Store
 
 
@@ -49,8 +49,8 @@ def run(
             known = store.find(candidate.repo)
             if known and _is_settled(known, candidate, refresh=refresh):
                 settle(known)
-            elif candidate.skip:
-                keep(result_of(candidate.repo, candidate.skip))
+            elif candidate.known:
+                keep(result_of(candidate.repo, plan(candidate.repo, candidate.known, planning.request)))
             else:
                 yield candidate.repo
 

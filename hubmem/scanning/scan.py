@@ -212,10 +212,11 @@ def _plan_all(read: Sequence[_Read], planning: Planning, warn: Callable[[str], N
 
 def plan_all(read: Sequence[_Read], request: Request, then: Callable[[str, Answer], Any]) -> list[Any]:
     """Answer a request for each of several snapshots: pure, and all a worker elsewhere has to do."""
-    return [then(repo, _plan(repo, snapshot, request)) for repo, snapshot in read]
+    return [then(repo, plan(repo, snapshot, request)) for repo, snapshot in read]
 
 
-def _plan(repo: str, read: Snapshot | Skipped, request: Request) -> Answer:
+def plan(repo: str, read: Snapshot | Skipped, request: Request) -> Answer:
+    """Answer a request for one snapshot; a skip stays one."""
     if isinstance(read, Skipped):
         return read
     try:

@@ -339,6 +339,16 @@ class TestForetelling:
         assert "anonymous" in outcome.out
 
 
+def test_a_scan_keeps_within_the_quota_of_each_window(hub: Hub, scan: Scan) -> None:
+    """Listings, redirects within the Hub, headers and one-call answers all draw on it."""
+    server = hub(*models(30), settings=Settings(quotas={"api": 14, "resolvers": 40}, window_seconds=1.2))
+
+    outcome = scan(*(f"org/m{number}" for number in range(30)))
+
+    assert "30 reports, 0 skipped" in outcome.err
+    assert Counter(entry.status for entry in server.requests)[429] == 0
+
+
 @pytest.mark.usefixtures("no_pauses")
 def test_a_quota_spent_by_others_is_waited_for(hub: Hub, scan: Scan) -> None:
     hub(*models(3), faults=[Fault(QuotaSpent(1), match="GET /api/models/", first=2)])
