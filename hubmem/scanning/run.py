@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hubmem.report import Report
 from hubmem.scanning.listing import Candidate
-from hubmem.scanning.scan import Answer, Planning, Reading, answers, plan
+from hubmem.scanning.scan import Answer, Planning, Reading, answers, plan_all
 from hubmem.scanning.store import Result, Store
 
 
@@ -50,7 +50,8 @@ def run(
             if known and _is_settled(known, candidate, refresh=refresh):
                 settle(known)
             elif candidate.known:
-                keep(result_of(candidate.repo, plan(candidate.repo, candidate.known, planning.request)))
+                (result,) = plan_all([(candidate.repo, candidate.known)], planning.request, planning.then)
+                keep(result)
             else:
                 yield candidate.repo
 

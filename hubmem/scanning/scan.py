@@ -212,17 +212,17 @@ def _plan_all(read: Sequence[_Read], planning: Planning, warn: Callable[[str], N
 
 def plan_all(read: Sequence[_Read], request: Request, then: Callable[[str, Answer], Any]) -> list[Any]:
     """Answer a request for each of several snapshots: pure, and all a worker elsewhere has to do."""
-    return [then(repo, plan(repo, snapshot, request)) for repo, snapshot in read]
+    return [_plan(repo, snapshot, request, then) for repo, snapshot in read]
 
 
-def plan(repo: str, read: Snapshot | Skipped, request: Request) -> Answer:
-    """Answer a request for one snapshot; a skip stays one."""
+def _plan(repo: str, read: Snapshot | Skipped, request: Request, then: Callable[[str, Answer], Any]) -> Any:
     if isinstance(read, Skipped):
-        return read
+        return then(repo, read)
     try:
-        return assess(read, request)
+        # Some of a report is computed when it is first looked at, so that belongs to the attempt.
+        return then(repo, assess(read, request))
     except Exception as error:  # noqa: BLE001 - whatever one repo does, the others are answered
-        return skipped(repo, error, commit=read.listing.commit)
+        return then(repo, skipped(repo, error, commit=read.listing.commit))
 
 
 def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

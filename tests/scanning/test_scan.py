@@ -22,7 +22,7 @@ from hubmem.scanning.skipped import REASONS, Skipped, reason_of, skipped
 from hubmem.snapshot import Snapshot
 
 from tests.hub_server import Answer, Fault, HubServer, Repo
-from tests.scanning.conftest import without_cost
+from tests.scanning.conftest import Outcome, without_cost
 from tests.scanning.models import model, models, parameters, without_weights
 
 Hub = Callable[..., HubServer]
@@ -126,6 +126,26 @@ def test_a_fault_of_hubmem_is_a_skip_that_asks_to_be_reported(
     assert "ZeroDivisionError" in skip.message
     assert "report it" in skip.hint
     assert len(answers) == 3
+
+
+def test_a_fault_in_what_is_computed_last_is_a_skip_too(
+    hub: Hub, scan: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report solves for the longest context only when it is printed."""
+    hub(*models(2))
+    whole = Report.to_dict
+
+    def fail_on_one(report: Report) -> dict[str, Any]:
+        if report.snapshot.listing.repo == "org/m1":
+            raise KeyError("max_context")
+        return whole(report)
+
+    monkeypatch.setattr(Report, "to_dict", fail_on_one)
+
+    outcome = scan("org/m0", "org/m1", "--ordered")
+
+    assert outcome.code == 0
+    assert [line.get("reason") for line in outcome.lines] == [None, "internal-error"]
 
 
 @pytest.mark.parametrize(
