@@ -1,7 +1,9 @@
 """A repo that cannot be answered for is an answer too: a value with its reason, never the end of a scan."""
 
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from hubmem import errors
@@ -50,7 +52,7 @@ def skipped(repo: str, error: Exception, *, commit: str | None = None) -> Skippe
         return Skipped(
             repo=repo,
             reason=_FAULT,
-            message=f"{type(error).__name__}: {error}",
+            message=f"{type(error).__name__}: {error} ({_place(error)})",
             hint="This is a fault of hubmem: please report it with the repo's name.",
             commit=commit,
         )
@@ -62,6 +64,12 @@ def skipped(repo: str, error: Exception, *, commit: str | None = None) -> Skippe
         retryable=error.retryable,
         commit=commit,
     )
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised, for who is to mend it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "elsewhere"
 
 
 def reason_of(kind: type[errors.HubmemError]) -> str:

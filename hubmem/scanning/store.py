@@ -107,9 +107,10 @@ class Store:
             yield position, Result.of(row)
 
     def skips(self) -> list[tuple[str, int, str]]:
-        """Of the repos this run has passed over: a reason, how many, and a hint; the most frequent first."""
+        """Of the repos this run has passed over: a reason, how many, and the hint if all have one."""
         return self._connection.execute(
-            "SELECT reason, count(*), max(hint) FROM asked JOIN skipped USING (repo) WHERE answered "
+            "SELECT reason, count(*), CASE WHEN min(hint) = max(hint) THEN hint ELSE '' END "
+            "FROM asked JOIN skipped USING (repo) WHERE answered "
             "GROUP BY reason ORDER BY count(*) DESC, reason"
         ).fetchall()
 
