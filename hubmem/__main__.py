@@ -1,7 +1,5 @@
 """`python -m hubmem`."""
 
-import sys
+from hubmem.cli import run
 
-from hubmem.cli import main
-
-sys.exit(main())
+run()

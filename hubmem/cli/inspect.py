@@ -1,10 +1,12 @@
 """`hubmem REPO…`: the report."""
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from hubmem.cli.options import access_options, file_options, training_options, workload_options
 
@@ -61,6 +63,11 @@ def inspect(
     from hubmem.cli.progress import TerminalObserver, warn
     from hubmem.hub.opening import Access, open_model
 
+    if _any_written(request):
+        # A mistake is told before anything is asked of the Hub.
+        from hubmem.request import Request
+
+        Request.of(**request)
     observer = TerminalObserver(verbose=verbose)
     access = Access(revision=revision, offline=offline, bundled=not no_bundled, observer=observer, warn=warn)
     opened = [open_model(model, access) for model in models]
@@ -87,3 +94,9 @@ def inspect(
             warn(each.snapshot.stands_in)
     deliver(render(reports, output_format, page_for(output), explain=explain), output)
     return int(check and not all(each.fits_all for each in reports))
+
+
+def _any_written(options: Iterable[str]) -> bool:
+    """Whether any of these options is on the command line."""
+    source = click.get_current_context().get_parameter_source
+    return any(source(name) is ParameterSource.COMMANDLINE for name in options)

@@ -1,9 +1,12 @@
 """The entry point: which command is meant, and what every way to end looks like."""
 
+import gc
 import importlib
 import os
+import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -15,8 +18,6 @@ _INTERRUPTED = 130
 # EX_SOFTWARE of sysexits.h.
 _BUG = 70
 _DEFAULT_COMMAND = "inspect"
-
-
 # What each command is for; its module `hubmem.cli.NAME` is imported when it is called, not to list it.
 _COMMANDS = {
     "inspect": "Say what a model takes and which GPUs it fits.",
@@ -69,6 +70,20 @@ def _commands() -> None:
       hubmem REPO --gpu 2xH100-80GB --context 32k --check
       hubmem gpus --search h100
     """  # noqa: D301 - click wants the character itself
+
+
+def run() -> NoReturn:
+    """The process of the `hubmem` command: `main`, then out at once.
+
+    To take the interpreter down piece by piece would cost a tenth of a quick answer.
+    """
+    # A header is a great many small objects and no cycles: to look for cycles as often as Python does by
+    # itself would cost a tenth of a large answer.
+    gc.set_threshold(50_000)
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

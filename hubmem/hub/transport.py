@@ -71,6 +71,9 @@ class Transport:
         self._pacer = pacer or Pacer()
         self._lock = threading.Lock()
         self._cost = Cost()
+        # Made here: a thread that made it for its first request would compete with whatever the main thread
+        # imports meanwhile, and lose, so that no request would be sent before the last import is done.
+        _session()
 
     @property
     def cost(self) -> Cost:

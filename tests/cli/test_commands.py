@@ -7,9 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
+from pathlib import Path
 
+import hubmem.cli
 import pytest
 from hubmem.cli import main
+from hubmem.cli.main import _COMMANDS as COMMANDS
 from tests.hub_server import Call, Fault, HubServer, Reset
 from tests.hub_server.examples import SHARDED, SMALL, small
 
@@ -120,6 +124,11 @@ class TestRefusals:
         assert says in err + out
         assert "Traceback" not in err
 
+    @pytest.mark.parametrize("option", [("--gpu", "H10O"), ("--dtype", "fp3"), ("--kv-dtype", "q9")])
+    def test_a_mistake_is_told_before_anything_is_asked_of_the_hub(self, hub, option):
+        assert main(["org/small", *option]) == 2
+        assert hub.requests == ()
+
     def test_nothing_to_do_shows_how_to_ask(self, capsys):
         main([])
 
@@ -197,9 +206,33 @@ class TestProcess:
         assert process.returncode == 0
         assert "\x1b" not in process.stdout + process.stderr
 
+    def test_a_pipe_gets_all_of_the_answer_before_the_process_ends(self):
+        process = run(*GPT2, "--format", "json")
+
+        assert json.loads(process.stdout)["repo"] == "openai-community/gpt2"
+
+    @pytest.mark.parametrize(
+        ("arguments", "code"), [((), 0), (("--gpu", "1MiB", "--check"), 1), (("--gpu",), 2)]
+    )
+    def test_the_process_ends_with_the_exit_code(self, arguments, code):
+        assert run(*GPT2, *arguments).returncode == code
+
     @pytest.mark.parametrize("module", ["huggingface_hub", "tabulate", "httpx", "httpx2", "hubmem.report"])
     def test_help_imports_only_click(self, module):
         code = f"import sys, hubmem.cli; hubmem.cli.main(['--help']); sys.exit({module!r} in sys.modules)"
         process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
 
         assert process.returncode == 0
+
+
+class TestHelp:
+    def test_every_command_is_listed(self):
+        names = {path.stem for path in Path(hubmem.cli.__file__).parent.glob("*.py")} - {"__init__", "main"}
+
+        assert {name for name in names if hasattr(import_module(f"hubmem.cli.{name}"), name)} == set(COMMANDS)
+
+    @pytest.mark.parametrize("command", ["inspect", *COMMANDS])
+    def test_no_mark_for_the_formatter_is_shown(self, command, capsys):
+        main([command, "--help"])
+
+        assert "\\b" not in capsys.readouterr().out
