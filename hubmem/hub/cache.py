@@ -17,9 +17,10 @@ from hubmem.hub.source import FileEntry, Gate, Listing, Origin
 
 # Bumped when the meaning of a stored value changes; an older file is left alone and a new one begun.
 _FORMAT = 1
+# Not WITHOUT ROWID: in such a table a search reads every value it passes, however large.
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS content (id TEXT, kind TEXT, value BLOB, PRIMARY KEY (id, kind)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS listing (repo TEXT, revision TEXT, value TEXT, PRIMARY KEY (repo, revision)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS content (id TEXT, kind TEXT, value BLOB, PRIMARY KEY (id, kind));
+CREATE TABLE IF NOT EXISTS listing (repo TEXT, revision TEXT, value TEXT, PRIMARY KEY (repo, revision));
 """
 # Another process may hold the lock while it writes a few kilobytes.
 _LOCK_SECONDS = 5.0

@@ -26,6 +26,8 @@ from hubmem.hub.transport import Answer, EntryAbsent, Transport, repo_path, revi
 
 _LARGEST_LISTING = 64 * 2**20
 _LARGEST_TEXT = 64 * 2**20
+# What is longer is an index; what it says of its shards is kept instead.
+_LARGEST_KEPT_TEXT = 2**20
 # DeepSeek-V3's 92,000 tensors take 11.5 MB; an index of 497,000 (Kimi-K3) takes 60 MB.
 _LARGEST_ONE_CALL = 256 * 2**20
 # safetensors refuses headers beyond 100,000,000 bytes; no other format needs as much.
@@ -100,7 +102,7 @@ class RemoteSource:
         if body is None:
             return None
         content = _decode(body, path)
-        if entry.content_id:
+        if entry.content_id and len(body) <= _LARGEST_KEPT_TEXT:
             self.contents.put(entry.content_id, "text", content.encode())
         return content
 

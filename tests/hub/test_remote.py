@@ -106,6 +106,16 @@ class TestRequests:
         assert read(hub, "org/small", revision=commit).listing.commit == commit
         assert hub.requests == ()
 
+    def test_an_index_too_long_to_be_kept_is_not_read_again(self, serve, read, monkeypatch):
+        monkeypatch.setattr("hubmem.hub.remote._LARGEST_KEPT_TEXT", 1000)
+        hub = serve(sharded(), settings=Settings(one_call=False))
+        first = read(hub, "org/sharded")
+        hub.clear_log()
+
+        assert read(hub, "org/sharded").census == first.census
+        assert len(hub.requests) == 1
+        assert read(hub, "org/sharded", offline=True).census == first.census
+
     def test_offline_makes_no_request(self, serve, read):
         hub = serve(sharded())
         online = read(hub, "org/sharded")
