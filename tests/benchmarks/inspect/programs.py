@@ -9,7 +9,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[2]
-_HUBMEM = "import sys; from hubmem.cli import main; sys.exit(main())"
+_HUBMEM = "from hubmem.cli import run; run()"
 _GET_METADATA = "import sys, huggingface_hub as hub; hub.get_safetensors_metadata(sys.argv[1])"
 # Not the token, cache or offline mode of whoever runs this, nor requests that are not the program's own.
 ENVIRONMENT = {
