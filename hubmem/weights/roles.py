@@ -99,7 +99,7 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     ),
     (
         Role.ATTENTION,
-        r"(?i:att(n|ention)|(^|[._])(q|k|v|o|qkv|kv|query|key|value|out)(_[ab])?(_lin|_proj)?\.(weight|bias))",
+        r"(?i:att(n|ention)|(^|[._])(?<!fc_)(q|k|v|o|qkv|kv|query|key|value|out)(_[ab])?(_lin|_proj)?\.(weight|bias))",
     ),
     (
         Role.EMBEDDING,
