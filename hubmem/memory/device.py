@@ -43,24 +43,30 @@ def reserved_by_training(workload: Workload) -> tuple[float, float]:
 
 
 def overheads() -> tuple[Term, ...]:
-    """Held on every device all the time, by policy rather than by formula."""
-    return (
-        Term(
-            name="CUDA context",
-            nbytes=_CONTEXT_USUAL,
-            basis=Basis.ASSUMED,
-            formula="driver context and loaded kernels, as on an RTX 4090",
-            source="ollama#10833 (A100), llama.cpp#15860 (RTX 4090), transformers docs (V100)",
-            low=_CONTEXT_LOW,
-            high=_CONTEXT_HIGH,
-        ),
-        Term(
-            name="cuBLAS workspace",
-            nbytes=_WORKSPACE_LOW,
-            basis=Basis.ASSUMED,
-            formula="2 × 4 MiB, 32 MiB from Hopper on",
-            source="cuBLAS documentation, cublasSetWorkspace",
-            low=_WORKSPACE_LOW,
-            high=_WORKSPACE_HIGH,
-        ),
+    """Held by a process of PyTorch all the time, by policy rather than by formula."""
+    return (context_term(), _workspace_term())
+
+
+def context_term() -> Term:
+    """The driver's context, which every process on a device has."""
+    return Term(
+        name="CUDA context",
+        nbytes=_CONTEXT_USUAL,
+        basis=Basis.ASSUMED,
+        formula="driver context and loaded kernels, as on an RTX 4090",
+        source="ollama#10833 (A100), llama.cpp#15860 (RTX 4090), transformers docs (V100)",
+        low=_CONTEXT_LOW,
+        high=_CONTEXT_HIGH,
+    )
+
+
+def _workspace_term() -> Term:
+    return Term(
+        name="cuBLAS workspace",
+        nbytes=_WORKSPACE_LOW,
+        basis=Basis.ASSUMED,
+        formula="2 × 4 MiB, 32 MiB from Hopper on",
+        source="cuBLAS documentation, cublasSetWorkspace",
+        low=_WORKSPACE_LOW,
+        high=_WORKSPACE_HIGH,
     )

@@ -4,6 +4,7 @@ The peak is the largest moment, never a sum over moments: activations go while g
 and `--explain` are views of the same terms.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -50,7 +51,8 @@ class Moment:
     """Everything a device's allocator holds at one moment.
 
     Attributes:
-        phase: the key of `plan.peaks` it counts towards: prefill, decode, forward, backward, step.
+        phase: the key of `plan.peaks` it counts towards: prefill, decode, forward, backward, step; serving,
+            where an engine sets aside at start-up all it will ever need.
         name: what is happening, such as `loss` or `attention of one layer`.
     """
 
@@ -73,6 +75,9 @@ class Plan:
         overheads: held outside the framework's allocator all the time (driver context, workspaces).
         reserved_ratio: least and most an allocator reserves, as multiples of what is allocated at the peak.
         devices: how many devices hold about as much.
+        share: of a device's memory, the part an engine allows itself (vLLM's `gpu_memory_utilization`).
+        beside_share: names of overheads that an engine does not count in that part.
+        host: what lies in the host's memory, and in no sum here.
         notes: what the plan leaves out or assumes.
     """
 
@@ -80,6 +85,9 @@ class Plan:
     overheads: tuple[Term, ...]
     reserved_ratio: tuple[float, float]
     devices: int = 1
+    share: float = 1.0
+    beside_share: frozenset[str] = frozenset()
+    host: tuple[Term, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -115,6 +123,24 @@ class Plan:
     def per_gpu_bytes(self) -> int:
         """What the fullest device holds, overheads included."""
         return self.allocated_bytes + sum(term.nbytes for term in self.overheads)
+
+    @property
+    def counted_bytes(self) -> int:
+        """What has to fit `usable_bytes`: all the fullest device holds, less what an engine does not count."""
+        return self.per_gpu_bytes - self._beside_bytes
+
+    def usable_bytes(self, memory_bytes: int) -> int:
+        """Of a device's memory, what this plan may count on: its share, and what lies beside that has room."""
+        return min(int(self.share * memory_bytes), memory_bytes - self._beside_bytes)
+
+    @property
+    def device_bytes(self) -> int:
+        """Memory of the smallest device it can run on."""
+        return max(self.per_gpu_bytes, math.ceil(self.counted_bytes / self.share))
+
+    @property
+    def _beside_bytes(self) -> int:
+        return sum(term.nbytes for term in self.overheads if term.name in self.beside_share)
 
     @property
     def total_bytes(self) -> int:

@@ -122,9 +122,11 @@ class Rank:
 
     Attributes:
         architecture: what its layers look like from here: its heads, its widths, its layers; None if unknown.
+        model: the whole model's.
     """
 
     architecture: Architecture | None
+    model: Architecture | None
     census: Census
     workload: Workload
     stage: Stage
@@ -183,6 +185,7 @@ def ranks(architecture: Architecture | None, census: Census, workload: Workload)
     for stage in stages(count, workload.pp):
         yield Rank(
             architecture=_seen_by_a_rank(architecture, workload, stage) if architecture else None,
+            model=architecture,
             census=census,
             workload=workload,
             stage=stage,

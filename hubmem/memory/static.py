@@ -76,7 +76,7 @@ def _weights_term(nbytes: int, census: Census, workload: Workload, rank: Rank) -
 
 
 def _as_stored(group: TensorGroup) -> int:
-    return group.nbytes
+    return group.loaded_nbytes
 
 
 def _where_read(census: Census) -> str:

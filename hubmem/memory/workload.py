@@ -9,6 +9,21 @@ from hubmem.models.mixers import CachePolicy
 # The default context: long enough for a chat with a document, short enough for small cards.
 DEFAULT_CONTEXT = 8192
 _LARGEST = 2**40
+_COUNTS = (
+    "batch",
+    "context",
+    "encoder_context",
+    "rank",
+    "accumulation",
+    "tp",
+    "pp",
+    "ep",
+    "dp",
+    "cp",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "micro_batch",
+)
 
 Mode = Literal["inference", "training"]
 Training = Literal["full", "lora", "qlora"]
@@ -39,6 +54,12 @@ class Workload:
         sequence_parallel: whether tensor-parallel ranks also share the residual stream's tokens.
         zero: ZeRO stage, 0 to 3; FSDP is 3.
         offload: what lies in the host's memory: the optimizer, or the parameters too.
+        gpu_memory_utilization: part of a device's memory that vLLM allows itself.
+        max_num_seqs, max_num_batched_tokens: sequences and tokens of one of vLLM's steps; None for its defaults.
+        cuda_graphs: whether vLLM compiles the model and captures graphs (without: `enforce_eager`).
+        gpu_layers: layers llama.cpp puts on the GPU, the output being one (`-ngl`); None for all.
+        micro_batch: tokens llama.cpp computes at once (`-ub`).
+        flash_attention: whether llama.cpp's attention runs in one kernel, without a matrix of scores.
     """
 
     engine: str = "transformers"
@@ -67,6 +88,13 @@ class Workload:
     sequence_parallel: bool = False
     zero: int = 0
     offload: Literal["none", "optimizer", "parameters"] = "none"
+    gpu_memory_utilization: float = 0.9
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
+    cuda_graphs: bool = True
+    gpu_layers: int | None = None
+    micro_batch: int = 512
+    flash_attention: bool = True
 
     def __post_init__(self) -> None:
         """Refuse counts that mean nothing.
@@ -74,21 +102,15 @@ class Workload:
         Raises:
             UsageError: a count that is not positive, or absurd.
         """
-        for name in (
-            "batch",
-            "context",
-            "encoder_context",
-            "rank",
-            "accumulation",
-            "tp",
-            "pp",
-            "ep",
-            "dp",
-            "cp",
-        ):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and not 0 < value <= _LARGEST:
                 raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {value}.")
+        if not 0 < self.gpu_memory_utilization <= 1:
+            raise UsageError(
+                f"--gpu-memory-utilization is a part of the whole, above 0 and at most 1,"
+                f" not {self.gpu_memory_utilization:g}."
+            )
         if self.zero not in (0, 1, 2, 3):
             raise UsageError(f"--zero is a stage from 0 to 3, not {self.zero}.")
 
