@@ -108,6 +108,7 @@ class Computation:
         logits_float32: whether the loss is taken of logits in float32.
         logits_softcap: whether logits go through tanh.
         embeddings_held: tensors of the embeddings' size that a decoder refers to until it returns.
+        window_positions: whether layers with a window have sines and cosines of another base.
         learned_positions: whether it refers to a row for each position too.
         embedding_norm: whether the sum of embeddings goes through a norm.
         embedding_dropout: of the sum of embeddings.
@@ -145,6 +146,7 @@ class Computation:
     logits_float32: bool = True
     logits_softcap: bool = False
     embeddings_held: int = 1
+    window_positions: bool = False
     learned_positions: bool = False
     embedding_norm: bool = False
     embedding_dropout: float = 0.0

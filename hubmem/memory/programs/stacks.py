@@ -90,9 +90,8 @@ class Stack:
         computation, h, e = self.computation, self.architecture.hidden_size, self.arithmetic.itemsize
         held = [Storage("embeddings", "h", h, e, Extent.STREAM)] * computation.embeddings_held
         if computation.rotation is not Rotation.NONE:
-            held += [Storage("cos and sin", "D", 2 * self._rotary_dim(), e, Extent.POSITIONS)] * len(
-                self._windows
-            )
+            tables = len(self._windows) if computation.window_positions else 1
+            held += [Storage("cos and sin", "D", 2 * self._rotary_dim(), e, Extent.POSITIONS)] * tables
         if computation.learned_positions:
             held.append(Storage("positions", "h", h, e, Extent.POSITIONS))
         heads = max((m.heads for m in self.layers[0].mixers if isinstance(m, Attention)), default=0)
@@ -107,7 +106,7 @@ class Stack:
 
     @property
     def _windows(self) -> tuple[int | None, ...]:
-        """The kinds of its layers by their windows: each has a mask and sines of its own."""
+        """The kinds of its layers by their windows: each has a mask of its own."""
         own = (mixer for layer in self.layers for mixer in layer.mixers if _is_own(mixer))
         return tuple(dict.fromkeys(mixer.window for mixer in own)) or (None,)
 
