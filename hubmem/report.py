@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubmem import contract
 from hubmem.errors import UsageError
@@ -29,6 +29,9 @@ from hubmem.weights.census import Census
 from hubmem.weights.layout import Selection
 from hubmem.weights.quantization import Quantization
 from hubmem.weights.quantization_config import read_quantization
+
+if TYPE_CHECKING:
+    from hubmem.memory.rules import Comparison
 
 _NARROW_CACHE = "The config asks engines for an FP8 cache (kv_cache_scheme)."
 
@@ -80,6 +83,13 @@ class Report:
     def fits_all(self) -> bool:
         """Whether it fits every device, for `--check`."""
         return all(verdict.fit.answer is not Answer.NO for verdict in self.verdicts)
+
+    def rules(self) -> "tuple[Comparison, ...]":
+        """Rules of thumb for this model and workload, each beside the exact answer to the same question."""
+        from hubmem.memory.rules import compare
+
+        bits = self.quantization.bits if self.quantization else None
+        return compare(self.architecture, self.census, self.workload, bits)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values, schema `hubmem.report/1`."""

@@ -27,6 +27,7 @@ _MODELS_AT_ONCE = 4
 @training_options
 @click.option("--check", is_flag=True, help="Exit 1 unless it fits every GPU.")
 @click.option("--explain", is_flag=True, help="Show each term with its formula, numbers and source.")
+@click.option("--rules", is_flag=True, help="Show rules of thumb beside the exact answers.")
 @click.option(
     "--format",
     "output_format",
@@ -43,6 +44,7 @@ def inspect(
     models: tuple[str, ...],
     check: bool,
     explain: bool,
+    rules: bool,
     output_format: str,
     output: Path | None,
     revision: str | None,
@@ -92,7 +94,7 @@ def inspect(
     for each in reports:
         if each.snapshot.stands_in:
             warn(each.snapshot.stands_in)
-    deliver(render(reports, output_format, page_for(output), explain=explain), output)
+    deliver(render(reports, output_format, page_for(output), explain=explain, rules=rules), output)
     return int(check and not all(each.fits_all for each in reports))
 
 
