@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import TypeGuard, TypeVar
 
 from hubmem.models.mixers import Attention, Kept, LatentAttention, Mixer, Span
+from hubmem.models.switches import Switches
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -69,6 +70,7 @@ class Architecture:
         layers: of the decoder, or of the only stack.
         encoder: of an encoder that is run once a sequence.
         generates: whether it makes tokens one by one and so keeps a cache.
+        switches: what its config switches in its class's code.
     """
 
     model_type: str
@@ -81,6 +83,7 @@ class Architecture:
     layers: tuple[Layer, ...]
     encoder: tuple[Layer, ...] = ()
     generates: bool = True
+    switches: Switches = field(default_factory=Switches)
 
     def kept(self, span: Span) -> Kept:
         """What all layers hold in the cache for one sequence; nothing for a model that does not generate."""

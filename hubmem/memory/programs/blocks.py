@@ -153,7 +153,7 @@ def _mlp(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
     computation = block.computation
     with tape.holding(*([x] if computation.mlp_input_held else [])):
         made = feed_forward(tape, computation, block.part, x, block.hidden)
-    return dropout(tape, made, computation.dropout or computation.mlp_dropout)
+    return dropout(tape, made, drops=computation.dropout or computation.mlp_dropout)
 
 
 def _recurrence(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
@@ -184,7 +184,7 @@ def _attention(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
         bias = _relative_bias(tape, block) if block.computation.relative_bias else None
         given = Given(q, k, v, bias)
         made = _attended(tape, block, _call(block, block.mixer), given, held)
-    return dropout(tape, made, block.computation.dropout)
+    return dropout(tape, made, drops=block.computation.dropout)
 
 
 def _across(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
@@ -200,7 +200,7 @@ def _across(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
         call = replace(_call(block, mixer), mask=Mask.NONE, pairs=Extent.CROSS, bias_in_order=True)
         bias = _no_bias(tape, mixer) if block.computation.relative_bias else None
         made = _attended(tape, block, call, Given(q, k, v, bias), held)
-    return dropout(tape, made, block.computation.dropout)
+    return dropout(tape, made, drops=block.computation.dropout)
 
 
 def _cross_keys(tape: Tape, block: Block, mixer: Attention, source: Value) -> tuple[Value, Value]:

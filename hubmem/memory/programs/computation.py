@@ -56,6 +56,8 @@ class Activation(Enum):
     RELU = "one kernel, which keeps its output"
     RELU_SQUARED = "relu, then the square"
     GELU_NEW = "the tanh approximation of gelu in eight operators"
+    GELU_FAST = "the same, x squared as a product of two"
+    QUICK_GELU = "x·σ(1.702·x)"
     BLOOM_GELU = "the same, with a derivative of its own that keeps the input alone"
     XIELU = "a branch for each sign (Huang and Schlag, arXiv 2411.13010)"
     CLAMPED_GLU = "gpt-oss: gate and up clamped, (up + 1)·gate·σ(α·gate)"
@@ -84,7 +86,6 @@ class Computation:
     """Facts about a family's code.
 
     Attributes:
-        gated_activation: that of MLPs with a gate, where it is another one (T5 1.1).
         fused_kernels: whether attention may run in one kernel (`sdpa`); without, scores are always made.
         groups_heads: whether that kernel is told that query heads share keys.
         always_masked: whether it is given a mask even where it could do without.
@@ -122,7 +123,6 @@ class Computation:
     projection: Projection = Projection.SEPARATE
     rotation: Rotation = Rotation.FULL
     activation: Activation = Activation.FUSED
-    gated_activation: Activation | None = None
     fused_kernels: bool = True
     groups_heads: bool = True
     always_masked: bool = False
@@ -132,10 +132,10 @@ class Computation:
     sinks: bool = False
     relative_bias: bool = False
     query_scaled: bool = False
-    dropout: float = 0.0
-    mlp_dropout: float = 0.0
-    attention_dropout: float = 0.0
-    inner_dropout: float = 0.0
+    dropout: bool = False
+    mlp_dropout: bool = False
+    attention_dropout: bool = False
+    inner_dropout: bool = False
     fused_gate: bool = False
     qk_norm: bool = False
     routing_float32: bool = False
@@ -149,7 +149,7 @@ class Computation:
     window_positions: bool = False
     learned_positions: bool = False
     embedding_norm: bool = False
-    embedding_dropout: float = 0.0
-    output_dropout: float = 0.0
+    embedding_dropout: bool = False
+    output_dropout: bool = False
     tables: Tables = Tables.NONE
     mlm_transform: bool = False

@@ -16,6 +16,7 @@ from hubmem.memory.programs.computation import (
     Tables,
 )
 from hubmem.memory.programs.reading import read_computation
+from hubmem.memory.programs.switching import switched
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
 
@@ -42,17 +43,17 @@ _GPT_2 = Computation(
     rotation=Rotation.NONE,
     activation=Activation.GELU_NEW,
     softmax_float32=False,
-    dropout=0.1,
-    attention_dropout=0.1,
+    dropout=True,
+    attention_dropout=True,
     attention_held=True,
     learned_positions=True,
-    embedding_dropout=0.1,
+    embedding_dropout=True,
 )
 _OPT = Computation(
     norm=Norm.LAYER,
     rotation=Rotation.NONE,
     activation=Activation.RELU,
-    dropout=0.1,
+    dropout=True,
     embeddings_held=2,
     query_scaled=True,
     mlp_input_held=False,
@@ -62,25 +63,24 @@ _BERT = Computation(
     residual=Residual.AFTER_SUM,
     rotation=Rotation.NONE,
     softmax_float32=False,
-    dropout=0.1,
-    attention_dropout=0.1,
+    dropout=True,
+    attention_dropout=True,
     logits_float32=False,
     embeddings_held=0,
     embedding_norm=True,
-    embedding_dropout=0.1,
+    embedding_dropout=True,
     mlm_transform=True,
 )
 _T5 = Computation(
     norm=Norm.RMS_T5,
     rotation=Rotation.NONE,
     activation=Activation.RELU,
-    gated_activation=Activation.GELU_NEW,
     softmax_float32=False,
-    dropout=0.1,
-    attention_dropout=0.1,
-    inner_dropout=0.1,
-    embedding_dropout=0.1,
-    output_dropout=0.1,
+    dropout=True,
+    attention_dropout=True,
+    inner_dropout=True,
+    embedding_dropout=True,
+    output_dropout=True,
     relative_bias=True,
     logits_float32=False,
 )
@@ -89,9 +89,9 @@ _BART = Computation(
     residual=Residual.AFTER_SUM,
     rotation=Rotation.NONE,
     softmax_float32=False,
-    dropout=0.1,
+    dropout=True,
     embedding_norm=True,
-    embedding_dropout=0.1,
+    embedding_dropout=True,
     logits_float32=False,
     mlp_input_held=False,
 )
@@ -136,13 +136,15 @@ _ROWS: dict[str, Computation] = {
         residual=Residual.PARALLEL,
         rotation=Rotation.PARTIAL_HELD,
         activation=Activation.GELU_NEW,
-        dropout=0.1,
+        dropout=True,
     ),
     "stablelm": replace(_LLAMA, norm=Norm.LAYER, rotation=Rotation.PARTIAL_HELD, attention_held=True),
     "cohere cohere2": replace(
         _LLAMA, norm=Norm.LAYER_BY_HAND, residual=Residual.PARALLEL, rotation=Rotation.FULL_FLOAT32
     ),
-    "starcoder2": replace(_LLAMA, norm=Norm.LAYER, dropout=0.1, attention_dropout=0.1, embedding_dropout=0.1),
+    "starcoder2": replace(
+        _LLAMA, norm=Norm.LAYER, dropout=True, attention_dropout=True, embedding_dropout=True
+    ),
     "persimmon": replace(
         _LLAMA,
         norm=Norm.LAYER,
@@ -169,8 +171,8 @@ _ROWS: dict[str, Computation] = {
     "gpt2": _GPT_2,
     "gpt_bigcode": replace(_GPT_2, activation=Activation.FUSED, softmax_float32=True, tables=Tables.MASK),
     "opt": _OPT,
-    "xglm": replace(_OPT, activation=Activation.FUSED, attention_dropout=0.1),
-    "biogpt": replace(_OPT, activation=Activation.FUSED, attention_dropout=0.1, softmax_float32=False),
+    "xglm": replace(_OPT, activation=Activation.FUSED, attention_dropout=True),
+    "biogpt": replace(_OPT, activation=Activation.FUSED, attention_dropout=True, softmax_float32=False),
     "bloom": Computation(
         norm=Norm.LAYER,
         projection=Projection.VIEWS,
@@ -200,9 +202,9 @@ _ROWS: dict[str, Computation] = {
         softmax_float32=False,
     ),
     "bert roberta xlm-roberta electra camembert": _BERT,
-    "distilbert": replace(_BERT, dropout=0.0, mlp_dropout=0.1),
+    "distilbert": replace(_BERT, dropout=False, mlp_dropout=True),
     "albert": replace(
-        _BERT, activation=Activation.GELU_NEW, dropout=0.0, attention_dropout=0.0, embedding_dropout=0.0
+        _BERT, activation=Activation.GELU_NEW, dropout=False, attention_dropout=False, embedding_dropout=False
     ),
     "mpnet": replace(_BERT, fused_kernels=False),
     "modernbert": replace(
@@ -224,11 +226,12 @@ _BY_TYPE = {name: row for names, row in _ROWS.items() for name in names.split()}
 
 
 def computation_of(architecture: Architecture, census: Census) -> Computation:
-    """The facts of a family, or what its weights show where it has no row."""
-    row = _BY_TYPE.get(architecture.model_type)
+    """The facts of a family, or what its weights show where it has no row, as its config switches them."""
+    types = (architecture.model_type, architecture.switches.model_type)
+    row = next((_BY_TYPE[name] for name in types if name in _BY_TYPE), None)
     if row is None:
-        return read_computation(architecture, census)
+        row = read_computation(architecture, census)
     # Falcon's second generation has a norm for each of the two parts that run side by side.
-    if row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
-        return replace(row, residual=Residual.PARALLEL_TWO)
-    return row
+    elif row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
+        row = replace(row, residual=Residual.PARALLEL_TWO)
+    return switched(row, architecture.switches)

@@ -103,7 +103,7 @@ def trace_embedding(ends: Ends, arithmetic: Arithmetic, *, tied: bool = False, l
         x = _as_leaf(tape, ends, x)
     if ends.computation.embedding_norm:
         x = norm(tape, ends.computation, x)
-    x = dropout(tape, x, ends.computation.embedding_dropout)
+    x = dropout(tape, x, drops=ends.computation.embedding_dropout)
     if ends.width != ends.hidden:
         x = linear(tape, x, "embedding projection", "h", ends.hidden, quantizable=False)
     return tape.finish(x)
@@ -124,7 +124,7 @@ def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
     tape = Tape(arithmetic)
     stream = Storage("residual stream", "h", ends.hidden, arithmetic.itemsize, Extent.STREAM)
     x = Value(stream, ends.hidden, arithmetic.trains)
-    y = dropout(tape, norm(tape, ends.computation, x), ends.computation.output_dropout)
+    y = dropout(tape, norm(tape, ends.computation, x), drops=ends.computation.output_dropout)
     (y,) = tape.run("encoder output", (y,), (replace(y.storage, label="encoder output"),), saves=(y,))
     return tape.finish(y)
 
@@ -140,7 +140,7 @@ def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
             made = norm(tape, computation, unary(tape, made, "act", saves_input=True))
             logits = linear(tape, made, "logits", "V", ends.vocabulary, quantizable=False)
         return x, logits
-    x = dropout(tape, norm(tape, computation, x), computation.output_dropout)
+    x = dropout(tape, norm(tape, computation, x), drops=computation.output_dropout)
     if computation.output_dropout:
         x = unary(tape, x, "output scaled")
     (rows,) = tape.view(x, x.width)

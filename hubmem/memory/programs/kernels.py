@@ -173,7 +173,7 @@ def _math(tape: Tape, call: Call, given: Given) -> Value:
         scores = add(tape, scores, _additive(tape, call, scores.itemsize), "masked scores")
         probabilities = unary(tape, scores, "softmax", saves_output=True)
         if call.computation.groups_heads:
-            probabilities = dropout(tape, probabilities, call.computation.attention_dropout)
+            probabilities = dropout(tape, probabilities, drops=call.computation.attention_dropout)
         attended = _weighted(tape, call, probabilities, v)
         with tape.holding(probabilities):
             return cast(tape, attended, itemsize)
@@ -255,7 +255,7 @@ _UNFUSED = {
 
 def _attended(tape: Tape, call: Call, probabilities: Value, v: Value) -> list[Value]:
     """Dropout, the weighted sum, and its copy in order of tokens."""
-    probabilities = dropout(tape, probabilities, call.computation.attention_dropout)
+    probabilities = dropout(tape, probabilities, drops=call.computation.attention_dropout)
     with tape.holding(probabilities, v):
         attended = copy(tape, _weighted(tape, call, probabilities, v), "attention output")
     return [attended, probabilities]

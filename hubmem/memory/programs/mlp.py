@@ -22,7 +22,7 @@ def feed_forward(tape: Tape, computation: Computation, part: FeedForward, x: Val
 
 def _dense(tape: Tape, computation: Computation, part: Dense, x: Value, hidden: int) -> Value:
     make = _gated if part.gated else _plain
-    inner = dropout(tape, make(tape, computation, x, part.width), computation.inner_dropout)
+    inner = dropout(tape, make(tape, computation, x, part.width), drops=computation.inner_dropout)
     return linear(tape, inner, "down_proj", "h", hidden)
 
 
@@ -32,8 +32,8 @@ def _gated(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
         both = linear(tape, x, "gate_up_proj", "f", 2 * width)
         gate, up = tape.view(both, width, width)
         with tape.holding(both):
-            return multiply(tape, up, _activation(tape, computation, gate, gate=True), "act(gate)·up")
-    gate = _activation(tape, computation, linear(tape, x, "gate_proj", "f", width), gate=True)
+            return multiply(tape, up, _activation(tape, computation, gate), "act(gate)·up")
+    gate = _activation(tape, computation, linear(tape, x, "gate_proj", "f", width))
     return multiply(tape, gate, linear(tape, x, "up_proj", "f", width), "act(gate)·up")
 
 
@@ -44,9 +44,8 @@ def _plain(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
         return _activation(tape, computation, up)
 
 
-def _activation(tape: Tape, computation: Computation, x: Value, *, gate: bool = False) -> Value:
-    kind = (gate and computation.gated_activation) or computation.activation
-    return _ACTIVATIONS[kind](tape, x)
+def _activation(tape: Tape, computation: Computation, x: Value) -> Value:
+    return _ACTIVATIONS[computation.activation](tape, x)
 
 
 def _fused(tape: Tape, x: Value) -> Value:
@@ -93,6 +92,22 @@ def _gelu_new(tape: Tape, x: Value) -> Value:
         return multiply(tape, half, bounded, "act")
 
 
+def _gelu_fast(tape: Tape, x: Value) -> Value:
+    """½x · (1 + tanh(√(2/π)·x·(1 + 0.044715·x·x)))."""
+    with tape.holding(x):
+        half, scaled = unary(tape, x, "½x"), unary(tape, x, "√(2/π)·x")
+        square = multiply(tape, unary(tape, x, "0.044715·x"), x, "0.044715·x·x")
+        inner = multiply(tape, scaled, unary(tape, square, "1 + 0.044715·x·x"), "√(2/π)·x·(…)")
+        bounded = unary(tape, unary(tape, inner, "tanh", saves_output=True), "1 + tanh")
+        return multiply(tape, half, bounded, "act")
+
+
+def _quick_gelu(tape: Tape, x: Value) -> Value:
+    """Its input times σ(1.702·x)."""
+    gating = unary(tape, unary(tape, x, "1.702·x"), "σ", saves_output=True)
+    return multiply(tape, x, gating, "act")
+
+
 def _bloom_gelu(tape: Tape, x: Value) -> Value:
     """½x · (1 + tanh(c·x·(1 + 0.044715·x·x))) outside autograd, which makes its temporaries again backward.
 
@@ -110,6 +125,8 @@ _ACTIVATIONS = {
     Activation.RELU: _relu,
     Activation.RELU_SQUARED: _relu_squared,
     Activation.GELU_NEW: _gelu_new,
+    Activation.GELU_FAST: _gelu_fast,
+    Activation.QUICK_GELU: _quick_gelu,
     Activation.XIELU: _xielu,
     Activation.BLOOM_GELU: _bloom_gelu,
     Activation.CLAMPED_GLU: _fused,
@@ -157,7 +174,7 @@ def _between_matrices(tape: Tape, computation: Computation, part: Experts, chose
     with tape.holding(both):
         if computation.activation is Activation.CLAMPED_GLU:
             return _clamped_glu(tape, part, gate, up)
-        return multiply(tape, _activation(tape, computation, gate, gate=True), up, "act(gate)·up")
+        return multiply(tape, _activation(tape, computation, gate), up, "act(gate)·up")
 
 
 def _clamped_glu(tape: Tape, part: Experts, gate: Value, up: Value) -> Value:

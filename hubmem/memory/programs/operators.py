@@ -95,9 +95,9 @@ def copy(tape: Tape, x: Value, label: str) -> Value:
     return unary(tape, x, label)
 
 
-def dropout(tape: Tape, x: Value, probability: float) -> Value:
-    """Keeps which elements it left, a byte each; without gradients, or at probability 0, it does nothing."""
-    if not tape.arithmetic.trains or not probability:
+def dropout(tape: Tape, x: Value, *, drops: bool = True) -> Value:
+    """Keeps which elements it left, a byte each; without gradients, or where nothing drops, it does nothing."""
+    if not tape.arithmetic.trains or not drops:
         return x
     mask = replace(_like(x, "dropout mask"), itemsize=1)
     y, _ = tape.run("dropout", (x,), (_like(x, "dropout"), mask), saves=(Value(mask, x.width),))

@@ -1,6 +1,7 @@
 """How a family without a row computes, as far as the names and shapes of its weights show.
 
-What they do not show is taken to be as most families have it: kernels that fuse, no dropout.
+What they do not show is taken to be as most families have it: kernels that fuse, and of encoders the ways of
+BERT. Functions, caps and dropout are the config's to say.
 """
 
 import re
@@ -22,17 +23,23 @@ _BEFORE = re.compile(r"input|pre|ln_1|norm_?1|attention_norm|attn_norm|before", 
 def read_computation(architecture: Architecture, census: Census) -> Computation:
     """Norms by their names, biases and number; fused matrices by theirs."""
     norms = tuple(_layer_norms(census))
+    encodes = not architecture.generates
     learned = any(_POSITIONS.search(group.template) for group in census.groups)
     return Computation(
         norm=Norm.LAYER if _have_biases(census) else Norm.RMS,
         residual=_residual(norms, generates=architecture.generates),
         projection=Projection.VIEWS if _any(census, _FUSED_PROJECTION) else Projection.SEPARATE,
-        rotation=Rotation.NONE if learned else Rotation.FULL,
+        rotation=_rotation(architecture, learned=learned),
         fused_gate=_any(census, _FUSED_GATE),
         qk_norm=_any(census, _HEAD_NORM),
         logits_float32=architecture.generates and not architecture.encoder,
-        mlm_transform=not architecture.generates,
-        embeddings_held=1 if architecture.generates else 0,
+        mlm_transform=encodes,
+        embeddings_held=0 if encodes else 1,
+        embedding_norm=encodes,
+        softmax_float32=not encodes and not architecture.encoder,
+        dropout=encodes,
+        attention_dropout=encodes,
+        embedding_dropout=encodes,
     )
 
 
@@ -54,6 +61,12 @@ def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | No
     into = max((g.shape[0] for g in groups if "in_proj" in g.template), default=2 * architecture.hidden_size)
     out = max((g.shape[1] for g in groups if "out_proj" in g.template), default=architecture.hidden_size)
     return Recurrence(projected=into, inner=min(out, into)) if groups else None
+
+
+def _rotation(architecture: Architecture, *, learned: bool) -> Rotation:
+    if learned:
+        return Rotation.NONE
+    return Rotation.PARTIAL if architecture.switches.rotates_part else Rotation.FULL
 
 
 def _residual(norms: tuple[str, ...], *, generates: bool) -> Residual:

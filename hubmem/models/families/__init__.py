@@ -20,6 +20,7 @@ from hubmem.models.families.hybrids import HYBRIDS
 from hubmem.models.families.remote_code import REMOTE_CODE
 from hubmem.models.families.sequence_to_sequence import SEQUENCE_TO_SEQUENCE
 from hubmem.models.family import Family
+from hubmem.models.switches import read_switches
 
 FAMILIES: tuple[Family, ...] = (
     *DECODERS,
@@ -67,6 +68,7 @@ def read_architecture(config: Config) -> Architecture | None:
         layers=family.decoder.read(config),
         encoder=family.encoder.read(config) if family.encoder else (),
         generates=family.generates(config),
+        switches=read_switches(config),
     )
 
 

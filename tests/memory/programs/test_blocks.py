@@ -64,7 +64,7 @@ def test_eager_attention_keeps_six_bytes_a_score() -> None:
 
 
 def test_dropout_keeps_a_byte_a_score_more_and_the_result() -> None:
-    computation = replace(LLAMA_3_8B.computation, attention_dropout=0.1)
+    computation = replace(LLAMA_3_8B.computation, attention_dropout=True)
     block = replace(LLAMA_3_8B, computation=computation, eager=True, mask=Mask.ADDITIVE)
     assert _kept(block, BF16, Extent.PAIRS) == (4 + 1 + 2) * A
 

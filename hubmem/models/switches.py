@@ -1,0 +1,91 @@
+"""What a config switches in its class's code and no shape shows: functions, caps, dropout."""
+
+from dataclasses import dataclass
+
+from hubmem.models.config import Config
+
+_ACTIVATIONS = (
+    "hidden_activation",
+    "hidden_act",
+    "activation_function",
+    "dense_act_fn",
+    "activation",
+    "feed_forward_proj",
+)
+_DROPOUTS = (
+    "resid_pdrop",
+    "hidden_dropout_prob",
+    "hidden_dropout",
+    "residual_dropout",
+    "resid_dropout",
+    "dropout_rate",
+    "dropout",
+)
+_ATTENTION_DROPOUTS = ("attn_pdrop", "attention_probs_dropout_prob", "attention_dropout")
+_EMBEDDING_DROPOUTS = ("embd_pdrop", "embedding_dropout", "embed_dropout")
+_ROTATED_PARTS = ("partial_rotary_factor", "rotary_pct")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """What a config says; None where it says nothing.
+
+    Attributes:
+        model_type: of the language model itself, where it is a part of another model.
+        activation: its name in transformers' table of functions.
+        parallel: whether attention and MLP run side by side.
+        rotates_part: whether rotation turns a slice of each head.
+        caps_scores, caps_logits: whether attention scores and logits go through tanh.
+        dropout, attention_dropout, embedding_dropout: whether training drops elements of the residual stream's
+            parts, of attention probabilities, of embeddings.
+    """
+
+    model_type: str = ""
+    activation: str | None = None
+    parallel: bool | None = None
+    rotates_part: bool | None = None
+    caps_scores: bool | None = None
+    caps_logits: bool | None = None
+    dropout: bool | None = None
+    attention_dropout: bool | None = None
+    embedding_dropout: bool | None = None
+
+
+def read_switches(config: Config) -> Switches:
+    """The switches of one config.
+
+    Raises:
+        MalformedConfig: a key is of a wrong type.
+    """
+    return Switches(
+        model_type=config.model_type,
+        activation=_activation(config),
+        parallel=_flag(config, "use_parallel_residual", "parallel_attn"),
+        rotates_part=_rotates_part(config),
+        caps_scores=_flag(config, "attn_logit_softcapping"),
+        caps_logits=_flag(config, "final_logit_softcapping"),
+        dropout=_flag(config, *_DROPOUTS),
+        attention_dropout=_flag(config, *_ATTENTION_DROPOUTS),
+        embedding_dropout=_flag(config, *_EMBEDDING_DROPOUTS),
+    )
+
+
+def _activation(config: Config) -> str | None:
+    """The first that is named; T5 writes `gated-gelu` and means the tanh approximation."""
+    name = next(filter(None, map(config.text, _ACTIVATIONS)), None)
+    return "gelu_new" if name == "gated-gelu" else name.removeprefix("gated-") if name else None
+
+
+def _rotates_part(config: Config) -> bool | None:
+    nested = config.child("rope_parameters") or config.child("rope_scaling")
+    parts = (each.number(key) for each in (config, nested) if each for key in _ROTATED_PARTS)
+    part = next((part for part in parts if part is not None), None)
+    return None if part is None else part < 1
+
+
+def _flag(config: Config, *keys: str) -> bool | None:
+    """Whether the first key that the file or its class has is neither null, false nor zero; None without one."""
+    written = next((key for key in keys if key in config), None)
+    if written is not None:
+        return config.has_value(written)
+    return True if any(map(config.has_value, keys)) else None

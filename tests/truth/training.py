@@ -1,0 +1,161 @@
+"""Peaks of real transformers classes, traced on fake tensors (fixtures/peaks), beside what the plan says of them."""
+
+import csv
+import json
+import lzma
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hubmem.memory.inference import plan_inference
+from hubmem.memory.training import plan_training
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture
+from hubmem.models.config import Config
+from hubmem.models.families import read_architecture
+from hubmem.weights import counting
+from hubmem.weights.census import Census, fold_file
+from hubmem.weights.safetensors import Tensor
+
+from tests.truth import Comparison
+
+SOURCE = (
+    "fixtures/peaks/trace.py: transformers 5.23, torch 2.13, peft 0.21, every storage counted until it dies"
+)
+UNSEEN = "families never seen"
+
+_PEAKS = Path(__file__).parents[2] / "fixtures" / "peaks"
+_STORED = {"fp32": "F32", "amp": "F32", "bf16": "BF16", "bf16-amp": "BF16", "fp16": "F16"}
+_PRECISION = {"bf16-amp": "amp"}
+_OPTIMIZERS = {"adamw-fused": "adamw"}
+_PHASES = ("prefill", "decode")
+
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """One traced run of one model, as hubmem sees it."""
+
+    row: Row
+    architecture: Architecture
+    census: Census
+    workload: Workload
+
+    @property
+    def name(self) -> str:
+        """The model and what is unusual about the setting."""
+        facts = ("attention", "batch", "tokens", "precision", "optimizer", "lora_targets", "quantization")
+        flags = ("padded", "full_logits", "checkpointing", "accumulated", "dora")
+        words = [self.row["model"], *(self.row[fact] for fact in facts)]
+        words += [flag for flag in flags if self.row[flag] == "True"]
+        return " ".join(filter(None, words))
+
+    @property
+    def as_unseen(self) -> "Traced":
+        """The same for a hubmem that has no facts about the family but its config's and its shapes."""
+        nameless = replace(self.architecture.switches, model_type="")
+        return replace(self, architecture=replace(self.architecture, model_type="", switches=nameless))
+
+
+def rows() -> Iterator[Comparison]:
+    """Every traced peak: of families hubmem has facts about, and again as though it had none."""
+    for traced in runs():
+        yield from compared(traced, prefix="")
+        if not traced.architecture.encoder:
+            yield from compared(traced.as_unseen, prefix=f"{UNSEEN}: ")
+
+
+def runs() -> Iterator[Traced]:
+    """The rows of peaks.csv whose model hubmem can read."""
+    with (_PEAKS / "peaks.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            architecture, census = model(row["model"], _STORED[row["precision"]])
+            if architecture is not None:
+                yield Traced(
+                    row=row, architecture=architecture, census=census, workload=_workload(row, architecture)
+                )
+
+
+def compared(traced: Traced, *, prefix: str) -> Iterator[Comparison]:
+    """The peak of a training step, or those of prefill and decode."""
+    row = traced.row
+    if traced.workload.train:
+        plan = plan_training(traced.architecture, traced.census, traced.workload)
+        yield Comparison(
+            name=traced.name,
+            group=f"{prefix}{_group(row)}",
+            unit="bytes",
+            measured=int(row["peak_nbytes"]),
+            predicted=plan.allocated_bytes,
+        )
+        return
+    peaks = plan_inference(traced.architecture, traced.census, traced.workload).peaks
+    for phase in _PHASES:
+        if row[f"{phase}_nbytes"]:
+            yield Comparison(
+                name=f"{traced.name} {phase}",
+                group=f"{prefix}{phase} peak",
+                unit="bytes",
+                measured=int(row[f"{phase}_nbytes"]),
+                predicted=peaks.get(phase),
+            )
+
+
+@cache
+def model(name: str, dtype: str) -> tuple[Architecture | None, Census]:
+    """A traced model's architecture and its tensors, stored in a dtype."""
+    record = _models()[name]
+    architecture = read_architecture(Config(record["config"]))
+    tensors = [Tensor(name, dtype, tuple(shape)) for name, shape in record["tensors"].items()]
+    census = Census(
+        groups=fold_file(tensors, "model.safetensors"), format="safetensors", files=1, basis="headers"
+    )
+    tied = architecture.tied_embeddings if architecture else False
+    return architecture, counting.count(census, tied_embeddings=tied)
+
+
+@cache
+def _models() -> dict[str, Any]:
+    return dict(json.loads(lzma.decompress((_PEAKS / "models.json.xz").read_bytes())))
+
+
+def _group(row: Row) -> str:
+    if row["quantization"]:
+        return "QLoRA peak"
+    return "LoRA peak" if row["lora_targets"] else "training peak"
+
+
+def _workload(row: Row, architecture: Architecture) -> Workload:
+    trains = row["mode"] == "training"
+    tokens = int(row["tokens"])
+    # An encoder-decoder reads `tokens` and writes one token more, or as many where labels are given.
+    written = tokens if trains else 1
+    if architecture.encoder and architecture.max_context:
+        written = min(written, architecture.max_context)
+    return Workload(
+        batch=int(row["batch"]),
+        context=written if architecture.encoder else tokens,
+        encoder_context=tokens if architecture.encoder else None,
+        attention="eager" if row["attention"] == "eager" else "sdpa",
+        padded=row["padded"] == "True",
+        full_logits=row["full_logits"] == "True",
+        **(_training(row) if trains else {}),
+    )
+
+
+def _training(row: Row) -> dict[str, Any]:
+    lora = row["lora_targets"]
+    return {
+        "train": "qlora" if row["quantization"] else "lora" if lora else "full",
+        "precision": _PRECISION.get(row["precision"], row["precision"]),
+        "weight_dtype": None if row["quantization"] or not lora else _STORED[row["precision"]],
+        "checkpointing": "full" if row["checkpointing"] == "True" else "none",
+        "optimizer": _OPTIMIZERS.get(row["optimizer"], row["optimizer"]),
+        "rank": int(row["lora_rank"]) or 16,
+        "lora_targets": lora or "attention",
+        "adapter_dtype": "fp32" if row["adapter_fp32"] == "True" or not lora else "model",
+        "accumulation": 2 if row["accumulated"] == "True" else 1,
+    }
