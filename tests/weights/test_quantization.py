@@ -336,16 +336,16 @@ def test_a_quantized_repo_has_the_published_parameters(repo: str, packed: int, p
     assert (in_integers, census.parameters - in_integers) == (packed, plain)
 
 
-@pytest.mark.parametrize(
-    ("repo", "base"),
-    [
-        ("Qwen/Qwen2.5-7B-Instruct-AWQ", "Qwen/Qwen2.5-7B-Instruct"),
-        ("Qwen/Qwen3-30B-A3B-FP8", "Qwen/Qwen3-30B-A3B"),
-        ("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "meta-llama/Llama-3.1-8B-Instruct"),
-        ("RedHatAI/Llama-3.3-70B-Instruct-quantized.w4a16", "meta-llama/Llama-3.3-70B-Instruct"),
-        ("unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit", "meta-llama/Llama-3.1-8B-Instruct"),
-    ],
-)
+SIBLINGS = [
+    ("Qwen/Qwen2.5-7B-Instruct-AWQ", "Qwen/Qwen2.5-7B-Instruct"),
+    ("Qwen/Qwen3-30B-A3B-FP8", "Qwen/Qwen3-30B-A3B"),
+    ("RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8", "meta-llama/Llama-3.1-8B-Instruct"),
+    ("RedHatAI/Llama-3.3-70B-Instruct-quantized.w4a16", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit", "meta-llama/Llama-3.1-8B-Instruct"),
+]
+
+
+@pytest.mark.parametrize(("repo", "base"), SIBLINGS)
 def test_a_quantized_repo_has_the_parameters_of_its_base_role_by_role(repo: str, base: str) -> None:
     census = apply(stored_census(repo), read_quantization(RECORDS[repo]["config"]))
     assert census.by_role() == stored_census(base).by_role()
