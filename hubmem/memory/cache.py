@@ -5,7 +5,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from hubmem import dtypes
-from hubmem.memory.engine_cache import CELL_TYPES, PagedCache, block_layout, llama_cpp_cache_bytes
+from hubmem.memory.engine_cache import (
+    CELL_TYPES,
+    PagedCache,
+    as_llama_cpp_runs,
+    block_layout,
+    llama_cpp_cache_bytes,
+)
 from hubmem.memory.plan import Basis, Term
 from hubmem.memory.static import compute_dtype
 from hubmem.memory.workload import Workload
@@ -81,7 +87,7 @@ def _laid_out(architecture: Architecture, workload: Workload, tokens: int, width
     if workload.cache_policy is CachePolicy.LLAMA_CPP:
         cells = workload.kv_dtype if workload.kv_dtype in CELL_TYPES else "f16"
         return llama_cpp_cache_bytes(
-            architecture,
+            as_llama_cpp_runs(architecture),
             tokens=tokens * workload.batch,
             sequences=workload.batch,
             key_type=cells,

@@ -6,12 +6,12 @@ several blocks for the same tokens. A page is the part of a block that one layer
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
 from hubmem.memory.sharding import kv_heads_each
-from hubmem.models.architecture import Architecture
+from hubmem.models.architecture import Architecture, Layer
 from hubmem.models.mixers import Attention, Indexer, LatentAttention, Mixer, Recurrent
 
 Kind = Literal["full", "window", "state", "across"]
@@ -259,6 +259,23 @@ CELL_TYPES = {
 _CELLS = 256
 
 
+def as_llama_cpp_runs(architecture: Architecture) -> Architecture:
+    """The model without its windows, where every layer has one: llama.cpp knows windows beside full layers.
+
+    Source: llama.cpp, src/llama-model.cpp: `llama` reads no window (Mistral-7B-v0.1), and that of `phi3` is
+    "currently disabled".
+    """
+    attentions = [m for layer in architecture.layers for m in layer.mixers if isinstance(m, Attention)]
+    if not all(mixer.window for mixer in attentions):
+        return architecture
+    return replace(architecture, layers=tuple(map(_without_windows, architecture.layers)))
+
+
+def _without_windows(layer: Layer) -> Layer:
+    mixers = (replace(m, window=None) if isinstance(m, Attention) else m for m in layer.mixers)
+    return replace(layer, mixers=tuple(mixers))
+
+
 def llama_cpp_cache_bytes(
     architecture: Architecture,
     *,
@@ -273,6 +290,8 @@ def llama_cpp_cache_bytes(
     A full layer has a cell for each token of the context, which all sequences share; a windowed one for its
     window and a micro-batch; both are rounded up to 256. A latent is kept once, as a key. Recurrent states
     are float32, one for each sequence.
+
+    The architecture is as `as_llama_cpp_runs` gives it, or some of its layers.
 
     Source: llama.cpp, src/llama-kv-cache-iswa.cpp and src/llama-memory-recurrent.cpp.
     """

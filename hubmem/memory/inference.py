@@ -1,7 +1,7 @@
 """The memory of running a model: which engine, and its plan for the fullest device."""
 
 from hubmem.errors import UsageError
-from hubmem.memory import transformers
+from hubmem.memory.engines import engine_of
 from hubmem.memory.plan import Plan
 from hubmem.memory.sharding import ranks
 from hubmem.memory.workload import Workload
@@ -19,7 +19,6 @@ def plan_inference(architecture: Architecture | None, census: Census, workload: 
     """
     if workload.train:
         raise UsageError(f"A workload that trains ({workload.train}) has no plan for inference.")
-    if workload.engine != "transformers":
-        raise UsageError(f"Unknown engine {workload.engine!r}.", hint="Known: transformers.")
-    plans = (transformers.plan(rank) for rank in ranks(architecture, census, workload))
+    engine = engine_of(workload.engine)
+    plans = (engine.plan(rank) for rank in ranks(architecture, census, engine.divided(workload)))
     return max(plans, key=lambda plan: plan.per_gpu_bytes)

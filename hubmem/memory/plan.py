@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from hubmem.memory.engine_cache import BlockLayout
+
 
 class Basis(str, Enum):
     """How a number is known."""
@@ -77,6 +79,8 @@ class Plan:
         devices: how many devices hold about as much.
         share: of a device's memory, the part an engine allows itself (vLLM's `gpu_memory_utilization`).
         beside_share: names of overheads that an engine does not count in that part.
+        blocks: what an engine fills the rest of its share with, whatever the workload needs of it; None where
+            it takes memory as it goes.
         host: what lies in the host's memory, and in no sum here.
         notes: what the plan leaves out or assumes.
     """
@@ -87,6 +91,7 @@ class Plan:
     devices: int = 1
     share: float = 1.0
     beside_share: frozenset[str] = frozenset()
+    blocks: BlockLayout | None = None
     host: tuple[Term, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -132,6 +137,11 @@ class Plan:
     def usable_bytes(self, memory_bytes: int) -> int:
         """Of a device's memory, what this plan may count on: its share, and what lies beside that has room."""
         return min(int(self.share * memory_bytes), memory_bytes - self._beside_bytes)
+
+    def pool_bytes(self, memory_bytes: int) -> int:
+        """What is left for the cache on such a device; negative where the model does not fit."""
+        cache = self.of("KV cache")
+        return self.usable_bytes(memory_bytes) - self.counted_bytes + (cache.nbytes if cache else 0)
 
     @property
     def device_bytes(self) -> int:

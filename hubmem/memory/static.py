@@ -28,18 +28,18 @@ def compute_dtype(architecture: Architecture | None, workload: Workload, stored:
     return next(wide, dtypes.of("BF16"))
 
 
-def held_bytes(workload: Workload) -> GroupBytes:
-    """How many bytes the tensors of a group take as the workload holds them."""
+def held_bytes(census: Census, workload: Workload) -> GroupBytes:
+    """How many bytes the tensors of a group of that model take as the workload holds them."""
     if workload.weight_dtype is None:
         return _as_stored
     from hubmem.weights.precision import parse
 
-    return parse(workload.weight_dtype).nbytes
+    return parse(workload.weight_dtype).of(census).nbytes
 
 
 def weights_terms(census: Census, workload: Workload, rank: Rank) -> tuple[Term, ...]:
     """The weights on one rank, and the saved buffers beside them where there are any."""
-    size = held_bytes(workload)
+    size = held_bytes(census, workload)
     weights = rank.nbytes(size, lambda group: group.role is not Role.BUFFER)
     buffers = rank.nbytes(_as_stored, lambda group: group.role is Role.BUFFER)
     terms = [_weights_term(weights, census, workload, rank)]

@@ -29,6 +29,10 @@ def plan_training(architecture: Architecture | None, census: Census, workload: W
     """
     if workload.train is None:
         raise UsageError("A workload that does not train has no plan for training.")
+    if workload.engine != "transformers":
+        raise UsageError(
+            f"--engine {workload.engine} runs models; --train {workload.train} needs transformers."
+        )
     regime = regime_of(architecture, census, workload)
     plans = (_plan(rank, regime) for rank in ranks(architecture, census, workload))
     return max(plans, key=lambda plan: plan.per_gpu_bytes)

@@ -1,11 +1,18 @@
 """Models the memory tests speak about, built from their published hyperparameters."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from hubmem.models.architecture import Architecture, Dense, Layer
+from hubmem.models.config import Config
+from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Attention
+from hubmem.weights import counting
 from hubmem.weights.census import Census, fold_file
+from hubmem.weights.quantization_config import read_quantization
 from hubmem.weights.safetensors import Tensor
+
+from tests.weights.records import RECORDS, stored_census
 
 
 def llama(
@@ -60,3 +67,18 @@ def census(shapes: Mapping[str, tuple[int, ...]], dtype: str = "BF16") -> Census
     tensors = [Tensor(name=name, dtype=dtype, shape=shape) for name, shape in shapes.items()]
     groups = fold_file(tensors, "model.safetensors")
     return Census(groups=groups, format="safetensors", files=1, basis="headers")
+
+
+@cache
+def published(repo: str) -> tuple[Architecture, Census]:
+    """A bundled repo, its packed weights unpacked and tied ones counted once."""
+    raw = RECORDS[repo]["config"]
+    architecture = read_architecture(Config(raw))
+    assert architecture is not None
+    tensors = counting.count(
+        stored_census(repo),
+        quantization=read_quantization(raw, None),
+        tied_embeddings=architecture.tied_embeddings,
+        layers=len(architecture.layers),
+    )
+    return architecture, tensors

@@ -39,3 +39,16 @@ def test_two_ranks_hold_less_each_and_more_together() -> None:
 def test_a_split_the_model_cannot_have_is_refused() -> None:
     with pytest.raises(UsageError, match="64 attention heads cannot be split over 3 ranks"):
         plan_inference(LLAMA, TENSORS, Workload(tp=3))
+
+
+def test_a_mixture_of_types_weighs_each_tensor_by_its_place_in_the_model() -> None:
+    weights = plan_inference(LLAMA, TENSORS, Workload(weight_dtype="gguf:Q4_K_M")).of("weights")
+    assert weights is not None
+    assert 8 * weights.nbytes / TENSORS.parameters == pytest.approx(4.82, abs=0.03)
+
+
+def test_an_engine_nobody_knows_is_refused_with_those_that_are() -> None:
+    with pytest.raises(UsageError) as refused:
+        plan_inference(LLAMA, TENSORS, Workload(engine="tgi"))
+    assert "vllm" in refused.value.hint
+    assert "llama.cpp" in refused.value.hint

@@ -1,0 +1,221 @@
+"""vLLM: what a rank sets aside when it starts, and the blocks it fills the rest of its share with.
+
+Rules are those of vLLM 0.11 (its V1 engine) unless another version is named.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+from hubmem import dtypes
+from hubmem.memory.device import RESERVED_BY_INFERENCE, context_term
+from hubmem.memory.engine_cache import BlockLayout, PagedCache, block_layout
+from hubmem.memory.plan import Basis, Moment, Plan, Term
+from hubmem.memory.programs.computation import Rotation
+from hubmem.memory.programs.families import computation_of
+from hubmem.memory.sharding import Rank
+from hubmem.memory.static import compute_dtype, weights_terms
+from hubmem.memory.vllm_profile import V1, Limits, Rules, profile_term
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture
+from hubmem.models.mixers import Attention, LatentAttention
+from hubmem.units import GIB, format_binary
+from hubmem.weights.census import TensorGroup
+from hubmem.weights.roles import Role
+
+_UNKNOWN = "The layers of this model type are not known: weights only, without cache and profile run."
+_NO_BLOCKS = "vLLM's blocks do not hold this model's cache: none is counted."
+_TOWERS = "vLLM also profiles images or audio; that is not counted."
+
+# MXFP4 kernels fill the inputs of a matrix up to a multiple of this (quantization/mxfp4.py); its values come in
+# blocks of 32, two in a byte.
+_MXFP4_MULTIPLE = 256
+_MXFP4_VALUES = "_blocks"
+
+# GiB by which memory outside the allocator grows during start-up (NCCL's buffers, kernels loaded late), by the
+# ranks of tensor parallelism from which a row holds: usual, least and most in published logs.
+_OUTSIDE = ((8, 1.20, 0.20, 2.15), (4, 0.80, 0.20, 1.39), (2, 0.55, 0.54, 0.74), (1, 0.13, 0.01, 0.35))
+_GRAPHS = (0.50, 0.05, 1.30)
+
+
+def plan(rank: Rank, *, rules: Rules = V1) -> Plan:
+    """What one rank sets aside to serve the workload's sequences at once."""
+    worker = Worker(rank=rank, rules=rules)
+    serving = Moment(phase="serving", name="profile run beside the cache", terms=tuple(worker.terms()))
+    context, graphs = context_term(), worker.graphs()
+    beside = (context,) if rules.counts_graphs else (context, *graphs)
+    return Plan(
+        moments=(serving,),
+        overheads=(context, worker.outside(), *graphs),
+        reserved_ratio=_reserved(serving),
+        devices=rank.workload.devices,
+        share=rank.workload.gpu_memory_utilization,
+        beside_share=frozenset(term.name for term in beside),
+        blocks=worker.layout,
+        notes=tuple(worker.notes()),
+    )
+
+
+def settled(workload: Workload, memory_bytes: int, *, a100: bool, rules: Rules = V1) -> Workload:
+    """The workload with the limits of a step that a server takes on a device with so much memory."""
+    limits = Limits.of(workload, rules, memory_bytes, a100=a100)
+    return replace(workload, max_num_seqs=limits.sequences, max_num_batched_tokens=limits.tokens)
+
+
+def _reserved(serving: Moment) -> tuple[float, float]:
+    """Only activations come and go: weights and the pool are allocated once."""
+    moving = sum(term.nbytes for term in serving.terms if term.name == "activations")
+    low, high = (1 + (ratio - 1) * moving / max(1, serving.nbytes) for ratio in RESERVED_BY_INFERENCE)
+    return low, high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One rank's process."""
+
+    rank: Rank
+    rules: Rules
+
+    @property
+    def limits(self) -> Limits:
+        """Of a step."""
+        return Limits.of(self.rank.workload, self.rules)
+
+    def terms(self) -> Iterator[Term]:
+        """Weights, the profile run's peak, and the blocks of the workload's sequences."""
+        yield from self.weights()
+        yield from self.profile()
+        layout = self.layout
+        if layout:
+            yield self._cache(layout)
+
+    def weights(self) -> Iterator[Term]:
+        """Parameters, what packed ones are filled up with, and the table of rotary positions."""
+        yield from weights_terms(self.rank.census, self.rank.workload, self.rank)
+        if self.rank.workload.weight_dtype is None:
+            yield from self._padding()
+        if self.rank.architecture:
+            yield from self._positions(self.rank.architecture)
+
+    def profile(self) -> Iterator[Term]:
+        """The peak of the profile run."""
+        if self.rank.architecture:
+            yield profile_term(
+                self.rank.architecture,
+                self.limits,
+                itemsize=self._itemsize(self.rank.architecture),
+                eager=not (self.rules.compiles and self.rank.workload.cuda_graphs),
+                samples=self.rank.stage.last,
+            )
+
+    def outside(self) -> Term:
+        """Memory outside the allocator that start-up adds to the context."""
+        tp = self.rank.workload.tp
+        usual, low, high = next(row[1:] for row in _OUTSIDE if tp >= row[0])
+        return _assumed("outside the allocator", usual, low, high, f"as seen with {tp} tensor-parallel ranks")
+
+    def graphs(self) -> tuple[Term, ...]:
+        """CUDA graphs: captured after the pool is made, out of which later versions take an estimate of them."""
+        if not self.rank.workload.cuda_graphs:
+            return ()
+        counted = "counted in" if self.rules.counts_graphs else "beside"
+        formula = f"as seen for the default capture sizes; {counted} the share"
+        return (_assumed("CUDA graphs", *_GRAPHS, formula),)
+
+    @property
+    def layout(self) -> BlockLayout | None:
+        """How the cache lies in blocks on this rank."""
+        architecture, workload = self.rank.architecture, self.rank.workload
+        if architecture is None or not architecture.generates:
+            return None
+        model = compute_dtype(architecture, workload, self.rank.census.main_dtype).bits
+        cache = dtypes.find(workload.kv_dtype) if workload.kv_dtype else None
+        settings = PagedCache(
+            cache_bits=cache.bits if cache else model,
+            model_bits=model,
+            max_batched_tokens=self.limits.tokens,
+        )
+        return block_layout(architecture, settings)
+
+    def notes(self) -> Iterator[str]:
+        """What is left out."""
+        architecture = self.rank.architecture
+        if architecture is None:
+            yield _UNKNOWN
+        elif architecture.generates and self.layout is None:
+            yield _NO_BLOCKS
+        if any(group.role in (Role.VISION, Role.AUDIO) for group in self.rank.census.kinds):
+            yield _TOWERS
+
+    def _itemsize(self, architecture: Architecture) -> int:
+        return compute_dtype(architecture, self.rank.workload, self.rank.census.main_dtype).bits // 8
+
+    def _cache(self, layout: BlockLayout) -> Term:
+        workload = self.rank.workload
+        source = workload.encoder_context or workload.context
+        blocks = layout.request_blocks(workload.context, encoder_tokens=source)
+        return Term(
+            name="KV cache",
+            nbytes=workload.batch * blocks * layout.block_bytes,
+            basis=Basis.DERIVED,
+            formula=f"{workload.batch:,} sequences × {blocks:,} blocks × {format_binary(layout.block_bytes)},"
+            f" a block serving one of {layout.groups} groups of layers",
+            source="vLLM 0.11, v1/core/kv_cache_utils.py, get_kv_cache_config",
+        )
+
+    def _padding(self) -> Iterator[Term]:
+        """MXFP4 values whose rows are filled up: the one dimension every kernel fills, for all of them."""
+        filled = self.rank.nbytes(_filled_mxfp4_bytes)
+        if filled:
+            yield Term(
+                name="padding of packed weights",
+                nbytes=filled,
+                basis=Basis.ASSUMED,
+                formula=f"inputs of MXFP4 matrices filled up to a multiple of {_MXFP4_MULTIPLE}",
+                source="vLLM 0.11, quantization/mxfp4.py; which sides are filled depends on the kernel",
+                low=0,
+                high=2 * filled,
+            )
+
+    def _positions(self, architecture: Architecture) -> Iterator[Term]:
+        """Sines and cosines: positions × rotary dimensions × e, twice where windows have another base."""
+        computation = computation_of(architecture, self.rank.census)
+        rotary, positions = _rotary_dim(architecture), architecture.max_context or 0
+        if computation.rotation is Rotation.NONE or not rotary * positions:
+            return
+        tables, itemsize = 1 + computation.window_positions, self._itemsize(architecture)
+        yield Term(
+            name="rotary positions",
+            nbytes=tables * positions * rotary * itemsize,
+            basis=Basis.DERIVED,
+            formula=f"{tables} × {positions:,} positions × {rotary} × {itemsize} B",
+            source="vLLM 0.11, model_executor/layers/rotary_embedding, cos_sin_cache; whole on every rank",
+        )
+
+
+def _assumed(name: str, usual: float, low: float, high: float, formula: str) -> Term:
+    return Term(
+        name=name,
+        nbytes=int(usual * GIB),
+        basis=Basis.ASSUMED,
+        formula=formula,
+        source="range of published start-up logs",
+        low=int(low * GIB),
+        high=int(high * GIB),
+    )
+
+
+def _rotary_dim(architecture: Architecture) -> int:
+    attention = architecture.attention
+    if isinstance(attention, LatentAttention):
+        return attention.rope_dim
+    return attention.key_dim if isinstance(attention, Attention) else 0
+
+
+def _filled_mxfp4_bytes(group: TensorGroup) -> int:
+    """Bytes added to the values of a group: shape [experts, outputs, blocks, 16], 32 inputs a block."""
+    if group.role is not Role.EXPERTS or not group.template.endswith(_MXFP4_VALUES):
+        return 0
+    inputs = 2 * prod(group.shape[-2:])
+    filled = -(-inputs // _MXFP4_MULTIPLE) * _MXFP4_MULTIPLE
+    return group.nbytes * (filled - inputs) // inputs
