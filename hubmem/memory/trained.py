@@ -136,11 +136,17 @@ def _with_adapters(
 ) -> Regime:
     adaptation = adapt(census, workload.lora_targets)
     own = itemsize if workload.adapter_dtype == "model" else _FLOAT32
-    adapters = Adapters(rank=workload.rank, itemsize=own, targets=adaptation.places)
+    adapters = Adapters(
+        rank=workload.rank,
+        itemsize=own,
+        targets=adaptation.places,
+        drops=workload.lora_dropout > 0,
+        dora=workload.dora,
+    )
     return Regime(
         weights=target,
         kept_float32=quantized,
-        trained=tuple(_adapters_of(adaptation.groups, workload.rank, own)),
+        trained=tuple(_adapters_of(adaptation.groups, adapters)),
         arithmetic=Arithmetic(
             itemsize=itemsize,
             autocast=quantized or workload.precision == "amp",
@@ -152,8 +158,12 @@ def _with_adapters(
     )
 
 
-def _adapters_of(groups: tuple[TensorGroup, ...], rank: int, itemsize: int) -> Iterator[Trained]:
+def _adapters_of(groups: tuple[TensorGroup, ...], adapters: Adapters) -> Iterator[Trained]:
+    """A and B of each matrix, and with DoRA a magnitude for each of its outputs."""
     for group in groups:
         assert group.unpacked is not None
         outputs, inputs = group.unpacked
-        yield Trained(group=group, shapes=((rank, inputs), (outputs, rank)), itemsize=itemsize)
+        shapes: tuple[Shape, ...] = ((adapters.rank, inputs), (outputs, adapters.rank))
+        if adapters.dora:
+            shapes += ((outputs,),)
+        yield Trained(group=group, shapes=shapes, itemsize=adapters.itemsize)

@@ -50,6 +50,7 @@ class Traced:
         facts = ("attention", "batch", "tokens", "precision", "optimizer", "lora_targets", "quantization")
         flags = ("padded", "full_logits", "checkpointing", "accumulated", "dora")
         words = [self.row["model"], *(self.row[fact] for fact in facts)]
+        words += ["dropout"] if float(self.row["lora_dropout"]) else []
         words += [flag for flag in flags if self.row[flag] == "True"]
         return " ".join(filter(None, words))
 
@@ -157,5 +158,7 @@ def _training(row: Row) -> dict[str, Any]:
         "rank": int(row["lora_rank"]) or 16,
         "lora_targets": lora or "attention",
         "adapter_dtype": "fp32" if row["adapter_fp32"] == "True" or not lora else "model",
+        "lora_dropout": float(row["lora_dropout"]),
+        "dora": row["dora"] == "True",
         "accumulation": 2 if row["accumulated"] == "True" else 1,
     }

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from hubmem.memory.programs.computation import Computation, Norm, Projection, Residual, Rotation
 from hubmem.memory.programs.kernels import Call, Given, Mask, attend
+from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.mlp import feed_forward
 from hubmem.memory.programs.norms import norm
 from hubmem.memory.programs.operators import (
@@ -20,7 +21,6 @@ from hubmem.memory.programs.operators import (
     constant,
     copy,
     dropout,
-    linear,
     multiply,
     unary,
 )

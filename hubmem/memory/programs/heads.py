@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from hubmem.memory.programs.computation import Computation
+from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
-from hubmem.memory.programs.operators import FLOAT32, HALF, cast, dropout, in_float32, linear, unary
+from hubmem.memory.programs.operators import FLOAT32, HALF, cast, dropout, in_float32, unary
 from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
 
 

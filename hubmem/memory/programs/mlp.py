@@ -6,7 +6,8 @@ Symbols: f width, k experts a token goes through, w width of an expert.
 from dataclasses import replace
 
 from hubmem.memory.programs.computation import Activation, Computation
-from hubmem.memory.programs.operators import FLOAT32, add, copy, dropout, in_float32, linear, multiply, unary
+from hubmem.memory.programs.linear import linear
+from hubmem.memory.programs.operators import FLOAT32, add, copy, dropout, in_float32, multiply, unary
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 from hubmem.models.architecture import Dense, Experts, FeedForward
 

@@ -5,25 +5,13 @@ Source: torch 2.13, derivatives.yaml and the functions it names; aten/src/ATen/a
 
 from dataclasses import replace
 
-from hubmem.memory.programs.tape import Adapters, Extent, Storage, Tape, Value
+from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 
 FLOAT32 = 4
 HALF = 2
 
 # Matrices that tensor-parallel ranks split by rows: their sum is back in the residual stream.
 _BACK_TO_STREAM = frozenset({"o_proj", "down_proj", "out_proj"})
-
-
-def linear(tape: Tape, x: Value, name: str, symbol: str, width: int, *, quantizable: bool = True) -> Value:
-    """Y = x·Wᵀ, with LoRA's (x·A)·B beside it where the layer is adapted."""
-    if tape.arithmetic.quantized and quantizable:
-        y = _dequantized_linear(tape, x, name, symbol, width)
-    else:
-        weight = _weight(name, x.width * width, tape.arithmetic.itemsize, trained=tape.arithmetic.base_trains)
-        y = product(tape, x, weight, label=name, symbol=symbol, width=width)
-    if tape.arithmetic.adapters and quantizable and tape.arithmetic.adapters.adapt(name):
-        y = _adapted(tape, tape.arithmetic.adapters, x, y, name)
-    return y
 
 
 def product(tape: Tape, x: Value, weight: Value, *, label: str, symbol: str, width: int) -> Value:
@@ -34,12 +22,12 @@ def product(tape: Tape, x: Value, weight: Value, *, label: str, symbol: str, wid
     if tape.arithmetic.autocast:
         x, weight = cast(tape, x, HALF), cast(tape, weight, HALF)
     saves = [value for value, other in ((x, weight), (weight, x)) if other.needs_grad]
-    storage = Storage(label, symbol, width, x.itemsize, _extent_of(label, x))
+    storage = Storage(label, symbol, width, x.itemsize, extent_of(label, x))
     (y,) = tape.run(label, (x, weight), (storage,), saves=saves)
     return y
 
 
-def _extent_of(name: str, x: Value) -> Extent:
+def extent_of(name: str, x: Value) -> Extent:
     """What a product grows with: all tokens between a column- and a row-parallel matrix."""
     if name in _BACK_TO_STREAM:
         return Extent.STREAM
@@ -109,39 +97,8 @@ def constant(label: str, symbol: str, width: int, itemsize: int, extent: Extent 
     return Value(Storage(label, symbol, width, itemsize, extent, counted=False), width)
 
 
-def _dequantized_linear(tape: Tape, x: Value, name: str, symbol: str, width: int) -> Value:
-    """Bitsandbytes' Linear4bit: the weight is made whole in bf16 in each pass; the input is not kept.
-
-    Source: bitsandbytes, autograd/_functions.py, MatMul4Bit; nn/modules.py, Linear4bit.forward.
-    """
-    itemsize = x.itemsize
-    elements = x.width * width
-    whole = Storage(f"{name} dequantized", "weight", elements, HALF, Extent.ONCE)
-    # One fp32 absmax for 64 weights, itself made from its 8-bit form.
-    absmax = Storage(f"{name} absmax", "weight", -(-elements // 64), FLOAT32, Extent.ONCE)
-    x = cast(tape, x, HALF)
-    storage = Storage(name, symbol, width, HALF, _extent_of(name, x))
-    (y,) = tape.run(name, (x,), (storage,), scratch=(whole,), backward_scratch=(whole, absmax))
-    return cast(tape, y, itemsize)
-
-
-def _adapted(tape: Tape, adapters: Adapters, x: Value, y: Value, name: str) -> Value:
-    """Y + (x·A)·B·scale, the input cast to the adapters' dtype, the sum cast back.
-
-    Source: peft 0.21, tuners/lora/layer.py, Linear.forward; Hu et al., arXiv 2106.09685, section 4.1.
-    """
-    inner, outer = (
-        _weight(f"{name} LoRA {letter}", elements, adapters.itemsize, trained=True)
-        for letter, elements in (("A", x.width * adapters.rank), ("B", adapters.rank * y.width))
-    )
-    x = cast(tape, x, adapters.itemsize)
-    low = product(tape, x, inner, label=f"{name}, x·A", symbol="r", width=adapters.rank)
-    high = product(tape, low, outer, label=f"{name}, x·A·B", symbol=y.storage.symbol, width=y.width)
-    scaled = unary(tape, high, f"{name}, x·A·B scaled")
-    return cast(tape, add(tape, y, scaled, f"{name} adapted"), y.itemsize)
-
-
-def _weight(name: str, elements: int, itemsize: int, *, trained: bool) -> Value:
+def weight(name: str, elements: int, itemsize: int, *, trained: bool) -> Value:
+    """A matrix that stands in memory all the time; its gradient stays where it is trained."""
     storage = Storage(name, "weight", elements, itemsize, Extent.ONCE, counted=False)
     return Value(storage, elements, needs_grad=trained, parameter=True)
 

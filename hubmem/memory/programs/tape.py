@@ -149,11 +149,15 @@ class Adapters:
         rank: r.
         itemsize: bytes of an element of A and B.
         targets: the last part of the names of the layers adapted; empty for all.
+        drops: whether elements of their input are dropped.
+        dora: whether magnitude and direction of each output's weights are apart (DoRA).
     """
 
     rank: int
     itemsize: int
     targets: frozenset[str]
+    drops: bool = False
+    dora: bool = False
 
     def adapt(self, name: str) -> bool:
         """Whether a layer has adapters."""

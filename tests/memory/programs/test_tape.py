@@ -1,5 +1,6 @@
 import pytest
-from hubmem.memory.programs.operators import add, cast, linear, multiply, unary
+from hubmem.memory.programs.linear import linear
+from hubmem.memory.programs.operators import add, cast, multiply, unary
 from hubmem.memory.programs.tape import Alive, Arithmetic, Extent, Storage, Tape, Trace, Value
 
 TOKENS = dict.fromkeys(Extent, 1)
