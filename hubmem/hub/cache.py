@@ -80,10 +80,16 @@ class Cache:
                 self._run("COMMIT", ())
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Let go of the file; nothing is found or remembered from then on."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def __del__(self) -> None:
+        # Of reads that share a cache, none knows that it is the last. From Python 3.13 on, a connection that is
+        # dropped while it is open is a ResourceWarning.
+        self.close()
 
     def _run(self, statement: str, parameters: tuple[object, ...]) -> list[Any]:
         with self._lock:
@@ -100,20 +106,12 @@ class Cache:
     def _connect(self) -> sqlite3.Connection | None:
         for attempt in (1, 2):
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                connection = sqlite3.connect(
-                    self.path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
-                )
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.executescript(_SCHEMA)
+                return _open(self.path)
             except (sqlite3.Error, OSError) as error:
                 if attempt == 1 and _is_damage(error):
                     self._set_aside(error)
                     continue
                 self._give_up(error)
-            else:
-                return connection
         return None
 
     def _set_aside(self, error: Exception) -> None:
@@ -124,6 +122,19 @@ class Cache:
 
     def _give_up(self, error: Exception) -> None:
         self.warn(f"The header cache at {self.path} cannot be used ({error}); going on without it.")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _is_damage(error: Exception) -> bool:

@@ -252,10 +252,10 @@ class _Streak:
         failed = isinstance(read, Skipped) and read.reason in _FAILURES_OF_THE_HUB
         with self.lock:
             self.length = self.length + 1 if failed else 0
-            length = self.length
-        if isinstance(read, Skipped) and length >= _MOST_FAILURES_IN_A_ROW:
+            too_many = self.length >= _MOST_FAILURES_IN_A_ROW
+        if isinstance(read, Skipped) and too_many:
             raise HubUnreachable(
-                f"The Hub has failed {length} repos in a row, at last with: {read.message}",
+                f"The Hub has failed {_MOST_FAILURES_IN_A_ROW} repos in a row, at last with: {read.message}",
                 hint="What is done is kept: run the same command again when the Hub answers.",
             )
         return read

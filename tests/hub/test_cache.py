@@ -1,8 +1,10 @@
 """The store of derived facts: shared, and never worth a crash."""
 
+import gc
 import multiprocessing
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,20 @@ def test_two_processes_may_write_at_once(tmp_path, warnings):
 def test_the_file_is_write_ahead_logged(tmp_path, warnings):
     open_in(tmp_path, warnings)
 
-    mode = sqlite3.connect(tmp_path / "headers-1.sqlite").execute("PRAGMA journal_mode").fetchone()
+    with closing(sqlite3.connect(tmp_path / "headers-1.sqlite")) as connection:
+        mode = connection.execute("PRAGMA journal_mode").fetchone()
 
     assert mode == ("wal",)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_store_that_is_dropped_leaves_no_connection_open(tmp_path, warnings):
+    """Nor one that could not be begun; Python 3.13 and later complain of either."""
+    (tmp_path / "headers-1.sqlite").write_bytes(b"no database" * 100)
+
+    for _ in range(2):
+        open_in(tmp_path, warnings)
+        gc.collect()
+
+    assert [path.name for path in tmp_path.glob("*-wal")] == []
+    assert "damaged" in warnings[0]

@@ -1,7 +1,9 @@
 """A scan against a server of the tests, by Python or by the command line."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +63,11 @@ def scan(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
 def read_lines(path: Path) -> Lines:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def rows_in(store: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(store)) as connection:
+        return connection.execute(statement).fetchall()
 
 
 def without_cost(lines: Iterable[dict[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ from hubmem.scanning import store as stores
 from hubmem.scanning.lines import open_lines
 
 from tests.hub_server import Answer, Call, Fault, HubServer, Reset, Settings, Truncate
-from tests.scanning.conftest import Outcome, read_lines, without_cost
+from tests.scanning.conftest import Outcome, read_lines, rows_in, without_cost
 from tests.scanning.models import VOCABULARY, models, parameters
 
 Hub = Callable[..., HubServer]
@@ -170,7 +170,7 @@ class TestTheStore:
         output = tmp_path / "out.jsonl"
         monkeypatch.setattr(stores, "_PATIENCE_SECONDS", 0.0)
         ended = scan(*names, "-o", output)
-        kept = sqlite3.connect(tmp_path / "out.jsonl.sqlite").execute("SELECT repo FROM repos").fetchall()
+        kept = rows_in(tmp_path / "out.jsonl.sqlite", "SELECT repo FROM repos")
         full_disk.make_room()
         server.clear_log()
 
@@ -238,14 +238,13 @@ def scan_in_a_process(endpoint: str, home: str, arguments: list[str]) -> None:
 
 def stored(path: Path) -> int:
     """How many answers a store holds; none before it has its tables."""
-    with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.OperationalError):
-        return int(connection.execute("SELECT count(*) FROM results").fetchone()[0])
+    with suppress(sqlite3.OperationalError):
+        return int(rows_in(path, "SELECT count(*) FROM results")[0][0])
     return 0
 
 
 def rows_of(path: Path) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute("SELECT * FROM results ORDER BY repo").fetchall()
+    rows = rows_in(path, "SELECT * FROM results ORDER BY repo")
     return [(*row[:-1], *without_cost([json.loads(row[-1])])) for row in rows]
 
 

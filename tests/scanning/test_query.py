@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hubmem.errors import UsageError
 from hubmem.scanning.query import find_store, select, spell_out
 
 from tests.hub_server import HubServer
-from tests.scanning.conftest import Outcome
+from tests.scanning.conftest import Outcome, rows_in
 from tests.scanning.models import model, models, parameters, without_weights
 
 Hub = Callable[..., HubServer]
@@ -104,13 +103,13 @@ def test_what_is_no_question_is_a_usage_error_and_changes_nothing(
     finished: Path, scan: Scan, query: str
 ) -> None:
     store = finished.with_name("out.jsonl.sqlite")
-    before = sqlite3.connect(store).execute("SELECT count(*) FROM results").fetchone()
+    before = rows_in(store, "SELECT count(*) FROM results")
 
     outcome = scan("--query", query, finished)
 
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
-    assert sqlite3.connect(store).execute("SELECT count(*) FROM results").fetchone() == before
+    assert rows_in(store, "SELECT count(*) FROM results") == before
 
 
 @pytest.mark.parametrize("statement", ["ATTACH DATABASE '{}' AS other", "PRAGMA journal_mode", "VACUUM"])
