@@ -49,6 +49,8 @@ class Workload:
         precision: what training computes in: pure fp32, pure bf16, or bf16 beside fp32 master weights (amp).
         rank, lora_targets: of LoRA adapters.
         adapter_dtype: of LoRA adapters: float32, as PEFT makes them, or the model's.
+        lora_dropout: probability that an element of an adapter's input is dropped.
+        dora: whether adapters train the magnitude of each output's weights apart (DoRA).
         accumulation: micro-batches whose gradients are summed before a step.
         tp, pp, ep, dp, cp: ranks of tensor, pipeline, expert, data and context parallelism.
         sequence_parallel: whether tensor-parallel ranks also share the residual stream's tokens.
@@ -57,7 +59,8 @@ class Workload:
         gpu_memory_utilization: part of a device's memory that vLLM allows itself.
         max_num_seqs, max_num_batched_tokens: sequences and tokens of one of vLLM's steps; None for its defaults.
         cuda_graphs: whether vLLM compiles the model and captures graphs (without: `enforce_eager`).
-        gpu_layers: layers llama.cpp puts on the GPU, the output being one (`-ngl`); None for all.
+        gpu_layers: layers on the GPU, the rest in the host's memory: llama.cpp's `-ngl`, the output being one;
+            in transformers the first ones of accelerate's `device_map`; None for all.
         micro_batch: tokens llama.cpp computes at once (`-ub`).
         flash_attention: whether llama.cpp's attention runs in one kernel, without a matrix of scores.
     """
@@ -79,6 +82,8 @@ class Workload:
     rank: int = 16
     lora_targets: str = "attention"
     adapter_dtype: Literal["fp32", "model"] = "fp32"
+    lora_dropout: float = 0.0
+    dora: bool = False
     accumulation: int = 1
     tp: int = 1
     pp: int = 1
