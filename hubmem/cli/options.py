@@ -93,6 +93,13 @@ training_options: Callable[[Any], Any] = _bundle(
     click.option(
         "--lora-targets", default="attention", show_default=True, help="attention, all-linear, or names."
     ),
+    click.option(
+        "--lora-dropout",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=0.0,
+        help="Probability that an element of an adapter's input is dropped.",
+    ),
+    click.option("--dora", is_flag=True, help="Train the magnitude of each output's weights apart."),
 )
 
 hub_options: Callable[[Any], Any] = _bundle(
