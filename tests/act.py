@@ -42,11 +42,17 @@ exit 64
 """
 
 
-def tool(name: str) -> str | None:
-    """A program beside this Python or on the path; None where it is not installed."""
-    return shutil.which(
-        name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    )
+def tool(name: str) -> str:
+    """A program that the `test` extra puts beside this Python, or one on the path.
+
+    Raises:
+        FileNotFoundError: it is not installed.
+    """
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(name, path=places)
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed: pip install -e '.[test]'")
+    return found
 
 
 @dataclass(slots=True)
@@ -91,7 +97,7 @@ class Act:
         event_file.write_text(json.dumps(payload or {}))
         setup_uv = _SETUP_UV.findall((ROOT / "action.yml").read_text(encoding="utf-8"))[0]
         command = [
-            str(tool("act")), event,
+            tool("act"), event,
             "--platform", "ubuntu-latest=-self-hosted",
             "--no-cache-server",
             "--eventpath", str(event_file),
