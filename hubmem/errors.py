@@ -19,9 +19,13 @@
     │   └── RateLimited       4
     └── StoreUnavailable      4   results cannot be kept: a full disk, another program's lock
 
-A message says what is wrong and where; `hint` says what to do next. Exit code 0 means answered and
+A message says what is wrong and where, in a few lines however long the names and values are that it quotes;
+`hint` says what to do next. Exit code 0 means answered and
 1 means the answer is no (`--check`): neither is an error.
 """
+
+# A file may hold a name or a value of a million characters.
+_LONGEST_MESSAGE = 500
 
 
 class HubmemError(Exception):
@@ -37,7 +41,7 @@ class HubmemError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…")
         self.hint = hint
 
 

@@ -106,7 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, hint: str, code: int) -> int:
-    click.echo(f"hubmem: {message}", err=True)
+    from hubmem.render.text import plain
+
+    # Both may quote a name that a repo gave.
+    click.echo(f"hubmem: {plain(message)}", err=True)
     if hint:
-        click.echo(f"  {hint}", err=True)
+        click.echo(f"  {plain(hint)}", err=True)
     return code

@@ -147,7 +147,7 @@ class Rank:
 
     def part(self, group: TensorGroup, nbytes: int) -> int:
         """Of so many bytes of a group, those on this rank."""
-        if self.whole:
+        if self.whole or not nbytes:
             return nbytes
         share = self.stage.share(group) * self._tensor_share(group)
         return -(-nbytes * share.numerator // share.denominator)

@@ -5,6 +5,7 @@ assumes, a key that is null is None, and a key of the wrong type is refused.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -59,14 +60,7 @@ class Config:
         """
         key = self._present(keys)
         value = self._find(key)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if value is None:
-            return None
-        whole = self._checked(value, int, key)
-        if abs(whole) > _LARGEST_INT:
-            raise MalformedConfig(f"{whole} is out of range", key=self.path_of(key))
-        return whole
+        return None if value is None else self._whole(value, key)
 
     def positive(self, *keys: str) -> int:
         """Like `integer`, and above zero."""
@@ -95,7 +89,7 @@ class Config:
             return self.optional_integer(key)
         if layer >= len(value):
             raise MalformedConfig(f"has {len(value)} entries, none for layer {layer}", key=self.path_of(key))
-        return None if value[layer] is None else self._checked(value[layer], int, key)
+        return None if value[layer] is None else self._whole(value[layer], key)
 
     def boolean(self, key: str, *, default: bool = False) -> bool:
         """A truth value; absent or null is the default."""
@@ -103,11 +97,9 @@ class Config:
         return default if value is None else self._checked(value, bool, key)
 
     def number(self, key: str) -> float | None:
-        """A number, or None."""
+        """A finite number, or None."""
         value = self._find(key)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        return None if value is None else self._checked(value, float, key)
+        return None if value is None else self._finite(value, key)
 
     def text(self, key: str) -> str | None:
         """A string, or None."""
@@ -129,6 +121,21 @@ class Config:
         """A list, or None."""
         value = self._find(key)
         return None if value is None else self._checked(value, list, key)
+
+    def texts(self, key: str) -> Sequence[str] | None:
+        """A list of strings, or None."""
+        items = self.items(key)
+        return None if items is None else [self._checked(item, str, key) for item in items]
+
+    def numbers(self, key: str) -> Sequence[float] | None:
+        """A list of finite numbers, or None."""
+        items = self.items(key)
+        return None if items is None else [self._finite(item, key) for item in items]
+
+    def integers(self, key: str) -> Sequence[int] | None:
+        """A list of whole numbers, or None."""
+        items = self.items(key)
+        return None if items is None else [self._whole(item, key) for item in items]
 
     def sequence(self, key: str) -> Sequence[Any] | None:
         """A letter or an entry for each layer; None for a number, which says an interval instead."""
@@ -221,6 +228,21 @@ class Config:
             got = "null" if key in self else "nothing"
             raise MalformedConfig(f"expected {_NAMES[kind]}, got {got}", key=self.path_of(key))
         return value
+
+    def _whole(self, value: Any, key: str) -> int:
+        is_whole = isinstance(value, float) and value.is_integer()
+        whole = self._checked(int(value) if is_whole else value, int, key)
+        if abs(whole) > _LARGEST_INT:
+            raise MalformedConfig(f"{_excerpt(whole)} is out of range", key=self.path_of(key))
+        return whole
+
+    def _finite(self, value: Any, key: str) -> float:
+        # Python's parser takes NaN and Infinity, which are no JSON.
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        number = float(self._whole(value, key)) if is_whole else self._checked(value, float, key)
+        if not math.isfinite(number):
+            raise MalformedConfig(f"expected a finite number, got {number}", key=self.path_of(key))
+        return number
 
     def _checked(self, value: Any, kind: type[_Value], key: str) -> _Value:
         # bool is a subclass of int, and `true` is not a number of heads.

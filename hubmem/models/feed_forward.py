@@ -71,9 +71,11 @@ def stepped(step_key: str, width_key: str) -> FeedForwardReader:
 
 def switch(config: Config, layer: int) -> FeedForward:
     """Switch Transformers: the last layer of each period has experts, of which a token goes through one."""
-    period = config.positive("num_decoder_layers", "num_layers") // config.positive(
-        "num_sparse_decoder_layers"
+    layers, sparse = (
+        config.positive("num_decoder_layers", "num_layers"),
+        config.positive("num_sparse_decoder_layers"),
     )
+    period = max(layers // sparse, 1)
     one = config.positive("d_ff")
     if layer % period != period - 1:
         return Dense(width=one, gated=False)
@@ -154,9 +156,9 @@ def ernie_vision(config: Config, layer: int) -> FeedForward:
 
 def openelm(config: Config, layer: int) -> FeedForward:
     """A multiple of the hidden size for each layer, rounded to the nearest of its divisor's multiples."""
-    factors = config.items("ffn_multipliers") or ()
+    factors = config.numbers("ffn_multipliers") or ()
     divisor = config.optional_positive("ffn_dim_divisor") or 256
-    wanted = float(factors[layer]) * hidden_size(config) if layer < len(factors) else 0.0
+    wanted = factors[layer] * hidden_size(config) if layer < len(factors) else 0.0
     rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
     return Dense(width=rounded + divisor if rounded < 0.9 * wanted else rounded, gated=True)
 

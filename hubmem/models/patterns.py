@@ -42,17 +42,17 @@ def layer_kinds(config: Config, count: int, pattern: Pattern) -> Sequence[str]:
     """The kind of each layer: what the config lists, else the pattern of its class.
 
     Raises:
-        MalformedConfig: the list is shorter or longer than the number of layers.
+        MalformedConfig: the list is shorter or longer than the number of layers, or there is none and the class
+            has no layers of its own.
     """
-    kinds = _listed_kinds(config, count)
+    kinds = _listed_kinds(config, count) or pattern(config, count)
     if kinds is None:
-        kinds = pattern(config, count)
-    assert kinds is not None, "a family's pattern ends in one that needs no key"
+        raise MalformedConfig("does not say of what kind each layer is", key=config.path_of("layer_types"))
     return kinds
 
 
 def _listed_kinds(config: Config, count: int) -> Sequence[str] | None:
-    kinds = config.items("layer_types")
+    kinds = config.texts("layer_types")
     if kinds is None:
         return None
     # Some configs list the layers of their draft heads after those of the model.

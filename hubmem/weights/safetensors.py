@@ -24,7 +24,6 @@ _LENGTH_BYTES = 8
 # Dimensions and sizes are 64-bit in the format's library; Python would carry on past its overflows.
 _LARGEST_SIZE = 2**64
 _JSON_SPACE = b" \t\r\n"
-_LONGEST_MESSAGE = 400
 _METADATA = "__metadata__"
 _TENSOR_KEYS = frozenset({"dtype", "shape", "data_offsets"})
 
@@ -65,17 +64,19 @@ def parse_file(head: bytes, *, path: str, file_nbytes: int) -> list[Tensor]:
         MalformedWeights: the header breaks a rule of the format.
     """
     if len(head) < _LENGTH_BYTES:
-        raise _fault(path, f"{file_nbytes} bytes are too few for a safetensors file.")
+        raise MalformedWeights(path, f"{file_nbytes} bytes are too few for a safetensors file.")
     stop = bytes_needed(head)
     if stop - _LENGTH_BYTES > LARGEST_HEADER:
-        raise _fault(
+        raise MalformedWeights(
             path, f"its header claims {stop - _LENGTH_BYTES:,} bytes; the format allows {LARGEST_HEADER:,}."
         )
     if stop > len(head):
-        raise _fault(path, f"its header claims {stop - 8:,} bytes, more than the file's {file_nbytes:,}.")
+        raise MalformedWeights(
+            path, f"its header claims {stop - 8:,} bytes, more than the file's {file_nbytes:,}."
+        )
     tensors, end = _read_header(head[_LENGTH_BYTES:stop], path)
     if stop + end != file_nbytes:
-        raise _fault(path, f"its tensors end at byte {stop + end:,}, the file at {file_nbytes:,}.")
+        raise MalformedWeights(path, f"its tensors end at byte {stop + end:,}, the file at {file_nbytes:,}.")
     return tensors
 
 
@@ -105,13 +106,13 @@ def load_header(raw: bytes, path: str) -> Any:
         MalformedWeights: it is not.
     """
     if not raw.lstrip(_JSON_SPACE).startswith(b"{"):
-        raise _fault(path, "its header does not begin with '{'.")
+        raise MalformedWeights(path, "its header does not begin with '{'.")
     try:
         return decode_json(raw.decode())
     except RecursionError:
-        raise _fault(path, "its header is nested too deeply.") from None
+        raise MalformedWeights(path, "its header is nested too deeply.") from None
     except ValueError as error:
-        raise _fault(path, f"its header is not valid JSON: {error}") from None
+        raise MalformedWeights(path, f"its header is not valid JSON: {error}") from None
 
 
 def decode_json(text: str) -> Any:
@@ -145,7 +146,7 @@ def read_tensors(header: object, path: str) -> tuple[list[Tensor], int]:
         MalformedWeights: an entry breaks a rule of the format.
     """
     if not isinstance(header, dict):
-        raise _fault(path, "its header is not a JSON object.")
+        raise MalformedWeights(path, "its header is not a JSON object.")
     _check_metadata(header.get(_METADATA), path)
     tensors: list[Tensor] = []
     spans: list[tuple[int, int, str]] = []
@@ -160,7 +161,7 @@ def read_tensors(header: object, path: str) -> tuple[list[Tensor], int]:
             known = shapes[shape] = (shape, _elements(shape, name, path))
         bits = known[1] * dtype.bits
         if bits % 8 or end - begin != bits // 8:
-            raise _fault(
+            raise MalformedWeights(
                 path,
                 f"tensor {name!r} takes {bits / 8:g} bytes by {dtype.name} {list(shape)}, "
                 f"{end - begin} by its offsets.",
@@ -178,15 +179,15 @@ def _entry(info: Any, name: str, path: str) -> tuple[dtypes.Dtype, tuple[int, ..
     except (KeyError, TypeError, ValueError):
         _explain_entry(info, name, path)
     if type(begin) is not int or type(end) is not int or not 0 <= begin <= end:
-        raise _fault(path, f"tensor {name!r} has data_offsets {info['data_offsets']}.")
+        raise MalformedWeights(path, f"tensor {name!r} has data_offsets {info['data_offsets']}.")
     for dim in shape:
         # Not `isinstance`: `true` is no dimension, and 2.0 would be found among the known shapes as 2.
         if type(dim) is not int or dim < 0:
-            raise _fault(
+            raise MalformedWeights(
                 path, f"tensor {name!r} has shape {list(shape)}: not whole, non-negative dimensions."
             )
     if not name.isascii() and not _encodable(name):
-        raise _fault(path, f"tensor {name!r} has a name that is not Unicode text.")
+        raise MalformedWeights(path, f"tensor {name!r} has a name that is not Unicode text.")
     return dtype, shape, begin, end
 
 
@@ -196,7 +197,7 @@ def _elements(shape: tuple[int, ...], name: str, path: str) -> int:
     for dim in shape:
         elements *= dim
         if max(dim, elements) >= _LARGEST_SIZE:
-            raise _fault(path, f"tensor {name!r} has shape {list(shape)}, beyond 64-bit sizes.")
+            raise MalformedWeights(path, f"tensor {name!r} has shape {list(shape)}, beyond 64-bit sizes.")
     return elements
 
 
@@ -211,10 +212,10 @@ def _encodable(name: str) -> bool:
 
 def _explain_entry(info: Any, name: str, path: str) -> NoReturn:
     if not isinstance(info, Mapping) or not info.keys() >= _TENSOR_KEYS:
-        raise _fault(path, f"tensor {name!r} lacks dtype, shape or data_offsets.")
+        raise MalformedWeights(path, f"tensor {name!r} lacks dtype, shape or data_offsets.")
     if not isinstance(info["dtype"], str) or info["dtype"] not in dtypes.BY_NAME:
-        raise _fault(path, f"tensor {name!r} has unknown dtype {info['dtype']!r}.")
-    raise _fault(
+        raise MalformedWeights(path, f"tensor {name!r} has unknown dtype {info['dtype']!r}.")
+    raise MalformedWeights(
         path, f"tensor {name!r} has shape {info['shape']!r} and data_offsets {info['data_offsets']!r}."
     )
 
@@ -225,7 +226,9 @@ def _check_contiguous(spans: list[tuple[int, int, str]], path: str) -> int:
     for begin, end, name in spans:
         if begin != reached:
             fault = "overlaps the one before it" if begin < reached else "leaves a gap before it"
-            raise _fault(path, f"tensor {name!r} begins at {begin:,}, which {fault} (at {reached:,}).")
+            raise MalformedWeights(
+                path, f"tensor {name!r} begins at {begin:,}, which {fault} (at {reached:,})."
+            )
         reached = end
     return reached
 
@@ -234,13 +237,7 @@ def _check_metadata(metadata: object, path: str) -> None:
     if metadata is None:
         return
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _fault(path, f"its {_METADATA} is not an object of strings.")
-
-
-def _fault(path: str, message: str) -> MalformedWeights:
-    """The error; a name or a shape in it may be a million characters long, which no one would read."""
-    shortened = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"
-    return MalformedWeights(path, shortened)
+        raise MalformedWeights(path, f"its {_METADATA} is not an object of strings.")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -5,8 +5,9 @@ from hubmem.errors import UsageError
 from hubmem.memory.sharding import Split, legal_tp, ranks, split_of, stages
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Experts, Layer
-from hubmem.weights.census import Census, TensorGroup
+from hubmem.weights.census import Census, TensorGroup, fold_file
 from hubmem.weights.roles import role_of
+from hubmem.weights.safetensors import Tensor
 
 from tests.memory.models import census, llama
 
@@ -54,6 +55,13 @@ def test_one_rank_holds_everything_of_an_undivided_model() -> None:
 def test_norms_are_on_every_rank_and_matrices_on_one_each() -> None:
     norms = 2 * (80 * 2 + 1) * 8192
     assert _bytes(Workload(tp=4)) == (TENSORS.stored_bytes - norms) // 4 + norms
+
+
+def test_a_tensor_of_nothing_is_divided_into_nothing() -> None:
+    empty = replace(
+        TENSORS, groups=fold_file([Tensor("model.embed_tokens.weight", "BF16", (0, 64))], "model.safetensors")
+    )
+    assert _bytes(Workload(tp=4), None, empty) == 0
 
 
 def test_kv_heads_are_copied_where_there_are_more_ranks_than_heads() -> None:

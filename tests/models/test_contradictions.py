@@ -50,6 +50,32 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         {**GEMMA, "layer_types": ["psychic_attention"] * 6},
         ("layer_types", "psychic_attention"),
     ),
+    (
+        "kinds of layers that are no names",
+        {**GEMMA, "layer_types": [{}] * 6},
+        ("layer_types", "string", "object"),
+    ),
+    (
+        "no kinds of layers where the class has none of its own",
+        {**LLAMA, "model_type": "recurrent_gemma", "block_types": None},
+        ("layer_types", "of what kind"),
+    ),
+    (
+        "infinite blocks",
+        {**LLAMA, "model_type": "funnel", "block_sizes": [float("inf")]},
+        ("block_sizes", "Infinity"),
+    ),
+    (
+        "not a number where one belongs",
+        {
+            **LLAMA,
+            "model_type": "openelm",
+            "num_query_heads": [4] * 2,
+            "num_kv_heads": [2] * 2,
+            "ffn_multipliers": [float("nan")] * 2,
+        },
+        ("ffn_multipliers", "nan"),
+    ),
     ("a window of nothing", {**GEMMA, "sliding_window": 0}, ("sliding_window", "0")),
     ("a negative window", {**GEMMA, "sliding_window": -1}, ("sliding_window", "-1")),
     ("no window where layers have one", {**GEMMA, "sliding_window": None}, ("sliding_window", "null")),

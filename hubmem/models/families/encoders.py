@@ -63,7 +63,7 @@ ENCODERS: tuple[Family, ...] = (
     Family(
         "funnel",
         Stack(
-            count=lambda config: sum(config.items("block_sizes") or ()),
+            count=lambda config: sum(config.integers("block_sizes") or ()),
             mixers={FULL: attention.of_heads("n_head")},
             feed_forward=feed_forward.plain,
         ),
