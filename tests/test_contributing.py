@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,8 +71,11 @@ def python(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def report(root: Path, *arguments: str) -> dict:
-    return json.loads(python(root, "-m", "hubmem", *arguments, "--offline", "--format", "json"))
+def report(root: Path, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        python(root, "-m", "hubmem", *arguments, "--offline", "--format", "json")
+    )
+    return found
 
 
 def model(root: Path, tensors: Sequence[tuple[str, str, tuple[int, ...]]], **config: object) -> str:
