@@ -5,7 +5,11 @@ Additions are free; a change of meaning bumps the schema.
 
 from typing import TYPE_CHECKING, Any
 
+from hubmem.fit.advise import Advice
+from hubmem.fit.bands import band_source
+from hubmem.fit.hosting import Host, Offer
 from hubmem.fit.matrix import Verdict, columns
+from hubmem.fit.verdict import Cell
 from hubmem.memory.plan import Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts
@@ -52,6 +56,9 @@ def report_dict(report: "Report") -> dict[str, Any]:
         "cache": _cache(report),
         "plan": _plan(report.plan),
         "verdicts": [_verdict(verdict) for verdict in report.verdicts],
+        "band": {"source": band_source(report.workload)},
+        "host": _host(report.host),
+        "machines": [_offer(offer) for offer in report.offers] if report.offers is not None else None,
         "adapter": _adapter(report),
         "components": [_component(part) for part in report.snapshot.parts],
         "alternatives": [_alternative(layout, report) for layout in report.snapshot.alternatives],
@@ -180,15 +187,66 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "gpu": verdict.gpu.name,
         "gpus": verdict.gpus,
-        "tp": verdict.gpus,
+        **_division(verdict.workload),
         "required_bytes": verdict.fit.required,
+        "at_most_bytes": verdict.fit.at_most,
         "usable_bytes": verdict.fit.usable,
+        "memory_bytes": verdict.gpu.memory_bytes,
         "verdict": verdict.fit.answer.value,
+        "reason": verdict.reason or None,
+        "cautions": list(verdict.cautions),
         "max_context": verdict.max_context,
         "max_batch": verdict.max_batch,
+        "users": verdict.users,
+        "largest_precision": verdict.largest_precision,
+        "tokens_per_second_at_most": verdict.tokens_per_second_at_most,
         "advice": [str(advice) for advice in verdict.advice],
+        "changes": [_change(advice) for advice in verdict.advice],
         "smallest": {
-            name or "as_stored": {"gpus": cell.gpus, "verdict": cell.fit.answer.value}
+            name or "as_stored": _cell(cell)
             for name, cell in zip(columns(verdict.solver.workload), verdict.cells, strict=True)
         },
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {"gpus": cell.gpus, "verdict": cell.fit.answer.value, **_division(cell.workload)}
+
+
+def _division(workload: Workload) -> dict[str, int]:
+    """How devices share a workload."""
+    return {name: getattr(workload, name) for name in ("tp", "pp", "ep", "dp", "zero")}
+
+
+def _change(advice: Advice) -> dict[str, Any]:
+    change = advice.change
+    return {
+        "change": change.text,
+        "repo": change.sibling,
+        "gpu": change.gpu.name,
+        "gpus": change.gpus,
+        "verdict": advice.answer.value,
+        "free_bytes": advice.free,
+        "host_bytes": change.host_bytes,
+        "workload": _workload(change.workload),
+    }
+
+
+def _host(host: Host) -> dict[str, Any]:
+    return {
+        "disk_bytes": host.disk_bytes,
+        "load_bytes": host.load_bytes,
+        "resident_bytes": host.resident_bytes,
+        "bits_per_second": host.bits_per_second,
+        "download_seconds": round(host.download_seconds, 1),
+    }
+
+
+def _offer(offer: Offer) -> dict[str, Any]:
+    return {
+        "machine": offer.machine.name,
+        "gpu": offer.machine.gpu,
+        "gpus": offer.machine.gpus,
+        "host_ram_gib": offer.machine.host_ram_gib,
+        "uses": _cell(offer.cell),
     }

@@ -1,16 +1,19 @@
 """The spine: open a source, count its weights, read its architecture, plan a workload, judge devices, report."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from hubmem import contract
 from hubmem.errors import UsageError
+from hubmem.fit.hosting import Host, Offer, offers
 from hubmem.fit.matrix import Solver, Verdict
+from hubmem.fit.speed import Reading
 from hubmem.fit.verdict import Answer, Planner
-from hubmem.hub.opening import Access, open_model
+from hubmem.hub.opening import Access, Opened, open_model
+from hubmem.hub.siblings import Sibling, quantized_siblings
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import bytes_per_token, cache_bytes
 from hubmem.memory.inference import plan_inference
@@ -59,6 +62,8 @@ class Report:
         quantization: how the weights are packed, or None.
         architecture: None where the model type is not known; the cache is then None too.
         verdicts: for the devices the user named, or for the usual ones.
+        host: what the machine beside them needs.
+        offers: rented machines that it fits, smallest first; None where nobody asked for them.
     """
 
     snapshot: Snapshot
@@ -69,6 +74,8 @@ class Report:
     cache: Cache | None
     plan: Plan
     verdicts: tuple[Verdict, ...]
+    host: Host
+    offers: tuple[Offer, ...] | None
     notes: tuple[str, ...]
 
     @property
@@ -91,6 +98,15 @@ class Report:
         bits = self.quantization.bits if self.quantization else None
         return compare(self.architecture, self.census, self.workload, bits)
 
+    @property
+    def wants_siblings(self) -> bool:
+        """Whether a published quantized version would be advice: a no on a device the user named."""
+        can_be_quantized = self.quantization is None and self.workload.weight_dtype is None
+        refused = any(
+            each.named and each.fit.answer is Answer.NO and not each.reason for each in self.verdicts
+        )
+        return refused and can_be_quantized and not self.workload.train
+
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values, schema `hubmem.report/1`."""
         return contract.report_dict(self)
@@ -106,6 +122,7 @@ def inspect(
     variant: str | None = None,
     subfolder: str | None = None,
     file: str | None = None,
+    siblings: bool = True,
     observer: Observer | None = None,
     warn: Callable[[str], None] | None = None,
     **request: Any,
@@ -121,6 +138,7 @@ def inspect(
         variant: such as `fp16`, for files like `model.fp16.safetensors`.
         subfolder: the folder of the repo to look in.
         file: one weight file of several that are whole models, such as a GGUF file.
+        siblings: whether to ask the Hub for quantized versions of a model that does not fit a GPU named.
         observer: hears of requests and progress.
         warn: hears of what does not stop the answer.
         request: `gpus`, `context`, `dtype`, `kv_dtype`, `cache_policy` as `Request.of` takes them, and any other
@@ -139,11 +157,28 @@ def inspect(
         warn=warn or (lambda _: None),
     )
     selection = Selection(variant=variant, subfolder=subfolder, file=file)
-    return assess(take_snapshot(open_model(model, access), selection), asked)
+    opened = open_model(model, access)
+    return answered(opened, take_snapshot(opened, selection), asked, siblings=siblings)
 
 
-def assess(snapshot: Snapshot, request: Request) -> Report:
-    """Plan a workload for a model that has been read, and judge devices: a pure function of what was read."""
+def answered(opened: Opened, snapshot: Snapshot, request: Request, *, siblings: bool = True) -> Report:
+    """Assess what was read; where the answer is no, ask the Hub once for siblings to name in the advice."""
+    report = assess(snapshot, request)
+    source = opened.source
+    if not siblings or source is None or snapshot.stands_in or snapshot.adapter or not report.wants_siblings:
+        return report
+    found = quantized_siblings(source)
+    return assess(replace(snapshot, cost=source.cost), request, found) if found else report
+
+
+def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = ()) -> Report:
+    """Plan a workload for a model that has been read, and judge devices: a pure function of what was read.
+
+    Args:
+        snapshot: of the model.
+        request: what is asked of it.
+        siblings: quantized versions of it on the Hub, to be named in advice.
+    """
     architecture = read_architecture(snapshot.config) if snapshot.config else None
     quantization = read_quantization(
         snapshot.config.raw if snapshot.config else None, snapshot.quantization_file
@@ -161,7 +196,14 @@ def assess(snapshot: Snapshot, request: Request) -> Report:
         workload=workload,
         max_context=architecture.max_context if architecture else None,
         depends_on_length=architecture is not None,
+        layers=len(architecture.layers) if architecture else 0,
+        stored_dtype=census.main_dtype,
+        reading=Reading(architecture=architecture, census=census) if architecture else None,
+        siblings=tuple(siblings),
     )
+    verdicts = tuple(solver.judge(target, named=request.named) for target in request.targets)
+    plan = plan_for(workload)
+    host = _host(snapshot, census, plan, request.bits_per_second)
     return Report(
         snapshot=snapshot,
         census=census,
@@ -169,8 +211,10 @@ def assess(snapshot: Snapshot, request: Request) -> Report:
         architecture=architecture,
         workload=workload,
         cache=_cache(architecture, census, workload),
-        plan=plan_for(workload),
-        verdicts=tuple(solver.judge(target, named=request.named) for target in request.targets),
+        plan=plan,
+        verdicts=verdicts,
+        host=host,
+        offers=offers(plan_for, workload, host) if request.cloud else None,
         notes=(
             *filter(None, [snapshot.stands_in]),
             *snapshot.notes,
@@ -209,12 +253,23 @@ class _Planner:
 
 
 def _plan(architecture: Architecture | None, census: Census, workload: Workload) -> Plan:
-    if workload.zero or workload.dp > 1:
-        raise UsageError(
-            "ZeRO and data parallelism are not planned yet: each rank would be shown as if it held all."
-        )
+    if (workload.zero or workload.dp > 1) and not workload.train:
+        raise UsageError("ZeRO and data parallelism share the states of training: ask for --train.")
     plan = plan_training if workload.train else plan_inference
     return plan(architecture, census, workload)
+
+
+def _host(snapshot: Snapshot, census: Census, plan: Plan, bits_per_second: int) -> Host:
+    """The machine's side: files as they lie on disk, the largest of them (else their mean), and what stays."""
+    suffix = ".bin" if census.basis == "pickle" else f".{census.format}"
+    sizes = [entry.nbytes for path, entry in snapshot.listing.files.items() if path.endswith(suffix)]
+    all_known = len(sizes) == census.files
+    return Host(
+        disk_bytes=census.stored_bytes,
+        load_bytes=max(sizes) if all_known else -(-census.stored_bytes // max(1, census.files)),
+        resident_bytes=sum(term.nbytes for term in plan.host),
+        bits_per_second=bits_per_second,
+    )
 
 
 def _cache(architecture: Architecture | None, census: Census, workload: Workload) -> Cache | None:

@@ -1,12 +1,16 @@
 """What a user asks, checked before anything is asked of the Hub."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hubmem import dtypes
 from hubmem.errors import UsageError
 from hubmem.fit.gpus import USUAL, Target, parse_target
+from hubmem.fit.hosting import USUAL_BANDWIDTH, parse_bandwidth
+from hubmem.fit.own_gpus import read_own_gpus
 from hubmem.memory.engine_cache import CELL_TYPES
 from hubmem.memory.workload import DEFAULT_CONTEXT, Workload
 from hubmem.models.architecture import Architecture
@@ -22,18 +26,25 @@ class Request:
         context: tokens of a sequence; None for 8,192, or less where the model ends sooner.
         targets: the accelerators the user named, or the usual ones.
         named: whether the user named them.
+        cloud: whether to look for rented machines that it fits.
+        bits_per_second: of the network, for the time of a download.
     """
 
     workload: Workload
     context: int | None
     targets: tuple[Target, ...]
     named: bool
+    cloud: bool
+    bits_per_second: int
 
     @classmethod
     def of(
         cls,
         *,
         gpus: Sequence[str] = (),
+        gpus_file: str | os.PathLike[str] | None = None,
+        cloud: bool = False,
+        bandwidth: str = USUAL_BANDWIDTH,
         context: int | None = None,
         dtype: str | None = None,
         kv_dtype: str | None = None,
@@ -44,6 +55,9 @@ class Request:
 
         Args:
             gpus: names such as `H100-80GB`, `2xA100-80GB`, `24GiB` or `aws:p4de.24xlarge`.
+            gpus_file: a TOML or JSON file of accelerators that may be named too.
+            cloud: whether to look for rented machines that it fits.
+            bandwidth: of the network, such as `1Gbit/s`.
             context: tokens of a sequence.
             dtype: precision to hold the weights in, by `hubmem.weights.precision`; None for as stored.
             kv_dtype: dtype of the cache; None for what the engine would choose.
@@ -53,6 +67,7 @@ class Request:
         Raises:
             UsageError: something that cannot be.
         """
+        own = read_own_gpus(Path(gpus_file)) if gpus_file is not None else ()
         known = {policy.value: policy for policy in CachePolicy}
         if cache_policy not in known:
             raise UsageError(f"Unknown cache policy {cache_policy!r}.", hint=f"Known: {', '.join(known)}.")
@@ -65,8 +80,10 @@ class Request:
                 **workload,
             ),
             context=context,
-            targets=tuple(map(parse_target, gpus or USUAL)),
+            targets=tuple(parse_target(name, own) for name in gpus or USUAL),
             named=bool(gpus),
+            cloud=cloud,
+            bits_per_second=parse_bandwidth(bandwidth),
         )
 
     def workload_for(self, architecture: Architecture | None) -> Workload:

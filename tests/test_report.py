@@ -279,6 +279,9 @@ class TestTraining:
         assert len(self.plan(train="lora").verdicts[0].cells) == 1
         assert list(self.plan(train="lora").to_dict()["verdicts"][0]["smallest"]) == ["as_stored"]
 
-    def test_zero_is_refused_until_it_can_be_planned(self):
-        with pytest.raises(UsageError, match="ZeRO"):
-            self.plan(train="full", zero=3)
+    def test_zero_shares_the_states_of_training_alone(self):
+        alone, shared = (self.plan(train="full", **options).plan for options in ({}, {"dp": 4, "zero": 3}))
+
+        assert shared.of("optimizer states").nbytes < alone.of("optimizer states").nbytes / 3
+        with pytest.raises(UsageError, match="ask for --train"):
+            self.plan(dp=4, zero=3)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hubmem.cli.options import access_options, file_options, training_options, workload_options
+from hubmem.cli.options import access_options, file_options, fit_options, training_options, workload_options
 
 # Each model reads its own files concurrently; more models at once than this only spend the quota faster.
 _MODELS_AT_ONCE = 4
@@ -23,6 +23,7 @@ _MODELS_AT_ONCE = 4
     metavar="[N×]GPU",
     help="Hold it against this GPU: H100-80GB, 2xA100-80GB, 24GiB.",
 )
+@fit_options
 @workload_options
 @training_options
 @click.option("--check", is_flag=True, help="Exit 1 unless it fits every GPU.")
@@ -38,6 +39,11 @@ _MODELS_AT_ONCE = 4
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file."
 )
+@click.option(
+    "--siblings/--no-siblings",
+    default=True,
+    help="Whether to ask the Hub for quantized versions to advise, where a GPU named is too small.",
+)
 @file_options
 @access_options
 def inspect(
@@ -47,6 +53,7 @@ def inspect(
     rules: bool,
     output_format: str,
     output: Path | None,
+    siblings: bool,
     revision: str | None,
     offline: bool,
     no_bundled: bool,
@@ -88,7 +95,10 @@ def inspect(
 
     asked = Request.of(**request)
     try:
-        reports = [report.assess(each.result(), asked) for each in reading]
+        reports = [
+            report.answered(source, snapshot.result(), asked, siblings=siblings)
+            for source, snapshot in zip(opened, reading, strict=True)
+        ]
     finally:
         observer.finish()
     for each in reports:

@@ -63,6 +63,23 @@ workload_options: Callable[[Any], Any] = _bundle(
     ),
 )
 
+fit_options: Callable[[Any], Any] = _bundle(
+    click.option(
+        "--gpus-file",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="GPUs of your own, in TOML or JSON, to be named by --gpu.",
+    ),
+    click.option("--cloud", is_flag=True, help="List rented machines that it fits, smallest first."),
+    click.option(
+        "--bandwidth",
+        default="1Gbit/s",
+        show_default=True,
+        metavar="SPEED",
+        help="Of the network, for the time of a download.",
+    ),
+)
+
 training_options: Callable[[Any], Any] = _bundle(
     click.option(
         "--train", type=click.Choice(["full", "lora", "qlora"]), help="Plan a step of training instead."

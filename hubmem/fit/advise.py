@@ -1,22 +1,46 @@
 """What turns a no into a yes: single changes, each verified by planning it, the least painful first.
 
 The order is of cost to what the user wanted: first what costs only time, then precision, then length or kind of
-training, then money. A new kind of change is one function in `_CHANGES`.
+training, then speed, then money. A new kind of change is one function in `_CHANGES`.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from hubmem.errors import UsageError
+from hubmem.fit.abilities import cannot_run, has_format
 from hubmem.fit.gpus import Gpu, Target, catalogue
-from hubmem.fit.verdict import Answer, Planner, hold, longest_context, smallest
+from hubmem.fit.siblings import published_in
+from hubmem.fit.splits import is_divided, label_of
+from hubmem.fit.verdict import Answer, Planner, hold, largest, longest_context, placed, room, smallest
+from hubmem.hub.siblings import Sibling
+from hubmem.memory.plan import Plan
 from hubmem.memory.workload import Workload
 from hubmem.units import format_gib, format_tokens
 
-# Precisions in the order of what they cost in quality; published evaluations agree on it.
-_PRECISIONS = (("fp8", "FP8 weights"), ("nf4", "4-bit weights (nf4)"))
 # Contexts are advised in steps of this many tokens; one shorter than a step answers another question.
 _ROUND_CONTEXT = 1024
+# ZeRO over more devices than one machine has is bound by its network.
+_ONE_MACHINE = (2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something to do, before it is known to help.
+
+    Attributes:
+        text: in a few words.
+        workload, gpu, gpus: what is planned after it, and what that is held against.
+        host_bytes: memory of the host that it takes instead.
+        sibling: a published repo that has made the change already.
+    """
+
+    text: str
+    workload: Workload
+    gpu: Gpu
+    gpus: int
+    host_bytes: int = 0
+    sibling: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,108 +48,248 @@ class Advice:
     """One change and what it leads to.
 
     Attributes:
-        change: what to do, in a few words.
         answer: the verdict after it.
         free: bytes left on the fullest device after it.
     """
 
-    change: str
+    change: Change
     answer: Answer
     free: int
 
     def __str__(self) -> str:
         """The change with its outcome."""
-        return f"{self.change} ({self.answer.value}, {format_gib(self.free)} GiB free)"
+        return f"{self.text} ({self.outcome})"
+
+    @property
+    def text(self) -> str:
+        """The change in a few words, with the repo that has made it."""
+        sibling = self.change.sibling
+        return f"{self.change.text}, published as {sibling}" if sibling else self.change.text
+
+    @property
+    def outcome(self) -> str:
+        """The verdict after it, what is left, and what the host must have."""
+        host = f", {format_gib(self.change.host_bytes)} GiB of host RAM" if self.change.host_bytes else ""
+        return f"{self.answer.value}, {format_gib(self.free)} GiB free{host}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """A workload that does not fit a device."""
+class Question:
+    """A workload that does not fit.
+
+    Attributes:
+        undivided: as it was asked.
+        asked: as it is divided over the devices.
+        max_context: the model's limit; None for none, 0 where length costs nothing the plan could see.
+        layers: of the decoder, 0 where they are not known.
+    """
 
     plan_for: Planner
+    undivided: Workload
     asked: Workload
     gpu: Gpu
+    gpus: int
     max_context: int | None
+    layers: int = 0
+    siblings: tuple[Sibling, ...] = ()
+
+    def changed(
+        self, text: str, *, sibling: str | None = None, host_bytes: int = 0, **fields: object
+    ) -> Change:
+        """A change of the workload alone, on the same devices."""
+        return Change(
+            text=text,
+            workload=replace(self.asked, **fields),  # type: ignore[arg-type]  # names of Workload's fields
+            gpu=self.gpu,
+            gpus=self.gpus,
+            host_bytes=host_bytes,
+            sibling=sibling,
+        )
 
 
-_Candidate = tuple[str, Workload, Gpu]
-"""A change in a few words, the workload after it, and the device it is then held against."""
-
-
-def changes_to_yes(
-    plan_for: Planner, asked: Workload, gpu: Gpu, *, max_context: int | None
-) -> tuple[Advice, ...]:
+def changes_to_yes(question: Question) -> tuple[Advice, ...]:
     """Single changes after which a workload that does not fit does, the cheapest first."""
-    question = _Question(plan_for=plan_for, asked=asked, gpu=gpu, max_context=max_context)
-    candidates = (candidate for change in _CHANGES for candidate in change(question))
-    return tuple(advice for each in candidates if (advice := _verified(plan_for, *each)))
+    changes = (change for kind in _CHANGES for change in kind(question))
+    return tuple(advice for change in changes if (advice := _verified(question.plan_for, change)))
 
 
-def _verified(plan_for: Planner, change: str, workload: Workload, gpu: Gpu) -> Advice | None:
+def _verified(plan_for: Planner, change: Change) -> Advice | None:
     try:
-        fit = hold(plan_for(workload), gpu)
+        plan = plan_for(change.workload)
     except UsageError:
         # A change the model or its training cannot have is no advice.
         return None
-    if fit.answer is Answer.NO:
-        return None
-    return Advice(change=change, answer=fit.answer, free=fit.usable - fit.required)
+    fit = hold(plan, change.gpu)
+    return None if fit.answer is Answer.NO else Advice(change=change, answer=fit.answer, free=fit.free)
 
 
-def _recomputed_activations(question: _Question) -> Iterator[_Candidate]:
+def _recomputed_activations(question: Question) -> Iterator[Change]:
     """A third more compute for activations of one layer at a time."""
     if question.asked.train and question.asked.checkpointing == "none":
-        yield "activation checkpointing", replace(question.asked, checkpointing="full"), question.gpu
+        yield question.changed("activation checkpointing", checkpointing="full")
 
 
-def _narrower_cache(question: _Question) -> Iterator[_Candidate]:
-    if question.asked.kv_dtype is None and not question.asked.train:
-        yield "an FP8 cache", replace(question.asked, kv_dtype="F8_E4M3"), question.gpu
+def _narrower_cache(question: Question) -> Iterator[Change]:
+    """Where the engine has a narrower cache: vLLM one in FP8, on units that read it; llama.cpp one in 8 bits."""
+    if question.asked.kv_dtype is not None or question.asked.train:
+        return
+    if question.asked.engine == "vllm" and has_format(question.gpu, "fp8") is not False:
+        yield question.changed("an FP8 cache", kv_dtype="F8_E4M3")
+    if question.asked.engine == "llama.cpp":
+        yield question.changed("a q8_0 cache", kv_dtype="q8_0")
 
 
-def _narrower_weights(question: _Question) -> Iterator[_Candidate]:
-    if question.asked.weight_dtype is None and not question.asked.train:
-        for dtype, label in _PRECISIONS:
-            yield label, replace(question.asked, weight_dtype=dtype), question.gpu
+def _narrower_weights(question: Question) -> Iterator[Change]:
+    """Eight bits, then four; of each, a precision somebody has published, else the engine's usual one."""
+    if question.asked.weight_dtype is not None or question.asked.train:
+        return
+    for family in _families(question):
+        published = [(name, sibling) for name in family if (sibling := published_in(name, question.siblings))]
+        name, sibling = published[0] if published else (family[0], None)
+        yield question.changed(f"{_label(name)} weights", weight_dtype=name, sibling=sibling)
 
 
-def _shorter_context(question: _Question) -> Iterator[_Candidate]:
+def _families(question: Question) -> Iterator[tuple[str, ...]]:
+    """Precisions of about the same quality, by engine; the first of each is the one advised unseen."""
+    if question.asked.engine == "llama.cpp":
+        yield from (("gguf:Q8_0",), ("gguf:Q4_K_M",))
+        return
+    yield ("int8", "fp8") if has_format(question.gpu, "fp8") is False else ("fp8", "int8")
+    yield ("awq-int4", "gptq-int4") if question.asked.engine == "vllm" else ("nf4", "awq-int4", "gptq-int4")
+
+
+def _label(name: str) -> str:
+    from hubmem.weights.precision import parse
+
+    return parse(name).label
+
+
+def _shorter_context(question: Question) -> Iterator[Change]:
+    if question.max_context == 0:
+        return
     longest = longest_context(question.plan_for, question.asked, question.gpu, question.max_context)
     if longest and longest >= _ROUND_CONTEXT:
         context = longest - longest % _ROUND_CONTEXT
-        yield f"a context of {format_tokens(context)}", replace(question.asked, context=context), question.gpu
+        yield question.changed(f"a context of {format_tokens(context)}", context=context)
 
 
-def _adapters_instead(question: _Question) -> Iterator[_Candidate]:
+def _layers_on_the_host(question: Question) -> Iterator[Change]:
+    """As many layers on the GPU as it holds, the rest in the host's memory: slow, but it runs."""
+    asked, plan_for = question.asked, question.plan_for
+    if asked.train or asked.gpu_layers is not None or not question.layers or asked.devices > 1:
+        return
+
+    def room_with(layers: int) -> int:
+        return room(plan_for(replace(asked, gpu_layers=layers)), question.gpu)
+
+    try:
+        kept = largest(room_with, question.layers, least=0)
+    except UsageError:
+        # The engine has no such thing, or not for this model.
+        return
+    if kept is not None:
+        option = f"-ngl {kept}" if asked.engine == "llama.cpp" else "device_map"
+        host = plan_for(replace(asked, gpu_layers=kept)).host
+        yield question.changed(
+            f"{kept} of {question.layers} layers on the GPU ({option})",
+            gpu_layers=kept,
+            host_bytes=sum(term.nbytes for term in host),
+        )
+
+
+def _adapters_instead(question: Question) -> Iterator[Change]:
     if question.asked.train == "full":
-        yield "LoRA instead of full fine-tuning", replace(question.asked, train="lora"), question.gpu
+        yield question.changed("LoRA instead of full fine-tuning", train="lora")
     if question.asked.train in ("full", "lora"):
-        yield "QLoRA", replace(question.asked, train="qlora"), question.gpu
+        yield question.changed("QLoRA", train="qlora")
 
 
-def _more_devices(question: _Question) -> Iterator[_Candidate]:
-    gpu = question.gpu
-    count = smallest(question.plan_for, question.asked, Target(gpu=gpu, count=None)).gpus
-    if count:
-        yield f"{count}× {gpu.name} (TP{count})", replace(question.asked, tp=count), gpu
+def _states_on_the_host(question: Question) -> Iterator[Change]:
+    """ZeRO-Offload: optimizer states in the host's memory, then the weights too."""
+    asked, plan_for = question.asked, question.plan_for
+    if asked.train is None or asked.offload != "none":
+        return
+    for stage, offload, what in (
+        (1, "optimizer", "optimizer states"),
+        (3, "parameters", "weights and states"),
+    ):
+        zero = max(asked.zero, stage)
+        text = f"{what} on the host (ZeRO-{zero})"
+        change = question.changed(text, zero=zero, offload=offload)
+        try:
+            before, after = plan_for(replace(asked, zero=zero)), plan_for(change.workload)
+        except UsageError:
+            continue
+        yield replace(change, host_bytes=question.gpus * _left(before, after))
 
 
-def _bigger_device(question: _Question) -> Iterator[_Candidate]:
+def _left(before: Plan, after: Plan) -> int:
+    """Bytes of the terms that a device no longer holds: what it holds all the time, by its largest moment."""
+    return sum(
+        max(0, nbytes - _largest_terms(after).get(name, 0)) for name, nbytes in _largest_terms(before).items()
+    )
+
+
+def _largest_terms(plan: Plan) -> dict[str, int]:
+    terms: dict[str, int] = {}
+    for moment in plan.moments:
+        for term in moment.terms:
+            terms[term.name] = max(terms.get(term.name, 0), term.nbytes)
+    return {name: nbytes for name, nbytes in terms.items() if not name.startswith("activations")}
+
+
+def _shared_states(question: Question) -> Iterator[Change]:
+    """The lowest ZeRO stage over the fewest devices of the same kind, each with a batch of its own."""
+    asked = question.asked
+    if asked.train is None or is_divided(question.undivided):
+        return
+    for count in (count for count in _ONE_MACHINE if count > question.gpus):
+        for stage in (1, 2, 3):
+            shared = replace(question.undivided, dp=count, zero=stage)
+            text = f"{count}× {question.gpu.name} ({label_of(shared)})"
+            change = Change(text=text, workload=shared, gpu=question.gpu, gpus=count)
+            if _verified(question.plan_for, change):
+                yield change
+                return
+
+
+def _more_devices(question: Question) -> Iterator[Change]:
+    """The fewest devices of the same kind that do, and how they share the work."""
+    if is_divided(question.undivided) or question.asked.train:
+        return
+    cell = smallest(question.plan_for, question.undivided, Target(gpu=question.gpu, count=None))
+    if cell.gpus and cell.gpus > question.gpus:
+        text = f"{cell.gpus}× {question.gpu.name} ({label_of(cell.workload)})"
+        yield Change(text=text, workload=cell.workload, gpu=question.gpu, gpus=cell.gpus)
+
+
+def _bigger_device(question: Question) -> Iterator[Change]:
     """The accelerator of the same maker and kind with the least memory that is enough."""
-    plan, gpu = question.plan_for(question.asked), question.gpu
-    alike = [other for other in catalogue() if (other.vendor, other.kind) == (gpu.vendor, gpu.kind)]
-    enough = (other for other in alike if hold(plan, other).answer is Answer.FITS)
-    other = min(enough, key=lambda other: other.memory_bytes, default=None)
-    if other:
-        yield f"{question.asked.devices}× {other.name}", question.asked, other
+    gpu = question.gpu
+    alike = (other for other in catalogue() if (other.vendor, other.kind) == (gpu.vendor, gpu.kind))
+    bigger = sorted(alike, key=lambda other: other.memory_bytes)
+    for other in bigger:
+        target = Target(gpu=other, count=question.gpus)
+        cell = (
+            None
+            if cannot_run(question.asked, other)
+            else placed(question.plan_for, question.undivided, target)
+        )
+        if cell and cell.fit.answer is Answer.FITS:
+            text = f"{question.gpus}× {other.name}"
+            yield Change(text=text, workload=cell.workload, gpu=other, gpus=question.gpus)
+            return
 
 
-_CHANGES: tuple[Callable[[_Question], Iterator[_Candidate]], ...] = (
+_CHANGES: tuple[Callable[[Question], Iterator[Change]], ...] = (
     _recomputed_activations,
     _narrower_cache,
     _narrower_weights,
     _shorter_context,
     _adapters_instead,
+    _layers_on_the_host,
+    _states_on_the_host,
+    _shared_states,
     _more_devices,
     _bigger_device,
 )

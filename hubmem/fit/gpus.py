@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -14,7 +14,7 @@ from hubmem.hub.devices import local_devices
 from hubmem.units import MIB, format_binary, parse_size
 
 _COUNTED = re.compile(r"\s*(\d+)\s*[x×*]\s*(.+)", re.IGNORECASE)
-_BARE_SIZE = re.compile(r"\s*\d+(?:\.\d+)?\s*[kmgt]i?b\s*", re.IGNORECASE)
+_BARE_SIZE = re.compile(r"\s*(cpu:)?\s*(\d+(?:\.\d+)?\s*[kmgt]i?b)\s*", re.IGNORECASE)
 _IGNORED = re.compile(r"[^a-z0-9]+")
 _VENDOR_WORDS = re.compile(r"nvidia|geforce|tesla|amd|instinct|radeon|intel|google|apple")
 # More devices than one plan can mean anything for.
@@ -31,6 +31,7 @@ class Gpu:
     Attributes:
         name: what users type, such as `H100-80GB`.
         title: what its maker calls it.
+        kind: such as `datacenter` or `unified`; `size` where nothing but the memory is known, `cpu` for a host's.
         memory_bytes: what its driver reports to a process.
         memory_basis: whether that is measured or assumed from its nominal size.
         bandwidth_gb_per_s: of its memory, decimal gigabytes, or None where unknown.
@@ -85,25 +86,38 @@ def machines() -> tuple[Machine, ...]:
     return _catalogue()[1]
 
 
-def find(name: str) -> Gpu:
+def find(name: str, own: Sequence[Gpu] = ()) -> Gpu:
     """The accelerator of that name or alias; case, spaces, dashes and the maker's name do not matter.
+
+    Args:
+        name: as a user types it.
+        own: accelerators of the user's, which go before those of the catalogue.
 
     Raises:
         UnknownGpu: with the nearest names.
     """
-    gpu = _by_alias().get(_key(name)) or _by_alias().get(_VENDOR_WORDS.sub("", _key(name)))
+    known = {**_by_alias(), **_aliases(own)}
+    gpu = known.get(_key(name)) or known.get(_VENDOR_WORDS.sub("", _key(name)))
     if gpu is None:
-        near = difflib.get_close_matches(_key(name), _by_alias(), n=8, cutoff=0.4)
-        names = list(dict.fromkeys(_by_alias()[alias].name for alias in near))[:4]
-        suggestion = f"Did you mean {', '.join(names)}? " if names else ""
-        raise UnknownGpu(
-            f"Unknown GPU {name!r}.", hint=f"{suggestion}`hubmem gpus` lists all; 24GiB works too."
-        )
+        raise UnknownGpu(f"Unknown GPU {name!r}.", hint=_nearest(name, known))
     return gpu
 
 
-def parse_target(text: str) -> Target:
-    """A `--gpu` value: a name, a number and a name, a rented machine, a size, or `local`.
+def _nearest(name: str, known: Mapping[str, Gpu]) -> str:
+    """What a user may have meant: a machine where the name has a provider, as in `aws:p5`, else an accelerator."""
+    names = (
+        {_key(machine.name): machine.name for machine in machines()}
+        if ":" in name
+        else {alias: gpu.name for alias, gpu in known.items()}
+    )
+    near = difflib.get_close_matches(_key(name), names, n=8, cutoff=0.4)
+    found = list(dict.fromkeys(names[alias] for alias in near))[:4]
+    suggestion = f"Did you mean {', '.join(found)}? " if found else ""
+    return f"{suggestion}`hubmem gpus` lists all; 24GiB works too."
+
+
+def parse_target(text: str, own: Sequence[Gpu] = ()) -> Target:
+    """A `--gpu` value: a name, a number and a name, a rented machine, a size, `cpu:` and a size, or `local`.
 
     >>> parse_target("2xA100-80GB").count, parse_target("24GiB").gpu.memory_bytes
     (2, 25769803776)
@@ -120,7 +134,8 @@ def parse_target(text: str) -> Target:
     count, name = (int(counted[1]), counted[2]) if counted else (None, text)
     if count is not None and not 0 < count <= _MOST_DEVICES:
         raise UsageError(f"{text!r}: the number of GPUs must be from 1 to {_MOST_DEVICES:,}.")
-    return Target(gpu=_of_size(name) if _BARE_SIZE.fullmatch(name) else find(name), count=count)
+    size = _BARE_SIZE.fullmatch(name)
+    return Target(gpu=_of_size(size[2], is_cpu=bool(size[1])) if size else find(name, own), count=count)
 
 
 def _local() -> Target:
@@ -131,22 +146,23 @@ def _local() -> Target:
     try:
         return Target(gpu=find(smallest.name), count=count)
     except UnknownGpu:
-        return Target(
-            gpu=_of_memory(smallest.memory_bytes, smallest.name, "this machine's driver"), count=count
-        )
+        gpu = of_memory(smallest.memory_bytes, smallest.name, source="this machine's driver")
+        return Target(gpu=gpu, count=count)
 
 
-def _of_size(text: str) -> Gpu:
+def _of_size(text: str, *, is_cpu: bool) -> Gpu:
     nbytes = parse_size(text)
-    return _of_memory(nbytes, format_binary(nbytes), "given on the command line")
+    name = f"cpu:{format_binary(nbytes)}" if is_cpu else format_binary(nbytes)
+    return of_memory(nbytes, name, kind="cpu" if is_cpu else "size", source="given on the command line")
 
 
-def _of_memory(nbytes: int, name: str, source: str) -> Gpu:
+def of_memory(nbytes: int, name: str, *, kind: str = "size", source: str) -> Gpu:
+    """A device of which little but its memory is known."""
     return Gpu(
         name=name,
         title=f"a device with {format_binary(nbytes)}",
         vendor="",
-        kind="size",
+        kind=kind,
         architecture="",
         memory_bytes=nbytes,
         memory_basis="assumed",
@@ -164,7 +180,11 @@ def _key(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _by_alias() -> Mapping[str, Gpu]:
-    return {_key(alias): gpu for gpu in catalogue() for alias in (gpu.name, gpu.title, *gpu.aliases)}
+    return _aliases(catalogue())
+
+
+def _aliases(gpus: Sequence[Gpu]) -> dict[str, Gpu]:
+    return {_key(alias): gpu for gpu in gpus for alias in (gpu.name, gpu.title, *gpu.aliases)}
 
 
 @lru_cache(maxsize=1)

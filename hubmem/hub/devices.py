@@ -1,11 +1,14 @@
-"""The accelerators of this machine, as its driver names them.
+"""The accelerators of this machine, as its driver names them, and a user's file of others.
 
 NVML answers where the `nvml` extra is installed; else `nvidia-smi`, which comes with the driver.
 """
 
+import json
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from hubmem.errors import UsageError
 from hubmem.units import MIB
@@ -88,3 +91,33 @@ def _parsed(line: str) -> Device | None:
     """
     name, _, memory = line.rpartition(",")
     return Device(name=name.strip(), memory_bytes=int(memory) * MIB) if memory.strip().isdigit() else None
+
+
+def read_device_file(path: Path) -> dict[str, Any]:
+    """What a TOML or JSON file of accelerators says, undecided whether it makes sense.
+
+    Raises:
+        UsageError: it cannot be read, or is neither; TOML on Python 3.10, which has no parser for it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"{path} cannot be read: {reason}.") from error
+    try:
+        value = json.loads(text) if path.suffix == ".json" else _parsed_toml(text)
+    except ValueError as error:
+        raise UsageError(f"{path} is not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}.") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is not a table of accelerators.")
+    return value
+
+
+def _parsed_toml(text: str) -> Any:
+    try:
+        import tomllib
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "TOML is read from Python 3.11 on.", hint="Write the same in a file that ends in .json."
+        ) from error
+    return tomllib.loads(text)

@@ -52,6 +52,9 @@ class RemoteSource:
         revision: branch, tag, pull request ref or commit; None for the default branch.
         cache: where listings and derived facts are kept.
         pool: threads for its requests; other repos may share it, as long as it starts tasks in order.
+
+    Attributes:
+        transport: its requests, and what they have cost.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class RemoteSource:
         check_repo_id(repo)
         self._repo = repo
         self._revision = revision
-        self._transport = transport
+        self.transport = transport
         self._observer = observer
         self.contents = cache
         self._pool = pool
@@ -85,7 +88,7 @@ class RemoteSource:
     @property
     def cost(self) -> Cost:
         """What has been spent so far."""
-        return self._transport.cost
+        return self.transport.cost
 
     def listing(self) -> Listing:
         """The files at the commit the revision points to now: one request, under way since the opening."""
@@ -123,7 +126,7 @@ class RemoteSource:
             return None
         path = repo_path("api/models", listing.repo, "safetensors-metadata", index)
         try:
-            answer = self._transport.get(path, most=_LARGEST_ONE_CALL)
+            answer = self.transport.get(path, most=_LARGEST_ONE_CALL)
         except (EntryAbsent, UnreadableRepo) as error:
             if isinstance(error, GatedRepo):
                 raise
@@ -134,12 +137,12 @@ class RemoteSource:
 
     @property
     def _cache_key(self) -> str:
-        return f"{self._transport.endpoint}/{self._repo}"
+        return f"{self.transport.endpoint}/{self._repo}"
 
     def _read_listing(self) -> Listing:
         parts = ["api/models", self._repo]
         tail = f"/revision/{revision_part(self._revision)}" if self._revision else ""
-        answer = self._transport.get(repo_path(*parts) + tail + "?blobs=true", most=_LARGEST_LISTING)
+        answer = self.transport.get(repo_path(*parts) + tail + "?blobs=true", most=_LARGEST_LISTING)
         info = _json_object(answer, f"the listing of {self._repo}")
         listing = parse_model_info(info, self._revision)
         self.contents.put_listing(self._cache_key, listing)
@@ -148,7 +151,7 @@ class RemoteSource:
     def _read_eagerly(self) -> _EagerText:
         path = self._resolve_path(_EAGER_TEXT, self._repo, self._revision or "main")
         try:
-            answer = self._transport.get(path, most=_LARGEST_TEXT)
+            answer = self.transport.get(path, most=_LARGEST_TEXT)
         except EntryAbsent:
             return _EagerText(commit="", body=None)
         return _EagerText(commit=answer.headers.get("x-repo-commit", ""), body=answer.body)
@@ -161,7 +164,7 @@ class RemoteSource:
             if eager.commit == listing.commit and (eager.body is None or is_content(eager.body, entry)):
                 return eager.body
         try:
-            answer = self._transport.get(
+            answer = self.transport.get(
                 self._resolve_path(path, listing.repo, listing.commit or ""), most=_LARGEST_TEXT
             )
         except EntryAbsent:
@@ -183,7 +186,7 @@ class RemoteSource:
                     request.path, f"its header claims {wanted:,} bytes; the limit is {_LARGEST_HEAD:,}."
                 )
             try:
-                head += self._transport.get_range(path, len(head), stop).body
+                head += self.transport.get_range(path, len(head), stop).body
             except EntryAbsent:
                 raise MalformedWeights(request.path, "listed, but the Hub has no such file.") from None
             wanted = request.needed(head)

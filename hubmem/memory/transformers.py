@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from hubmem.memory.cache import cache_term, window_tail_term
 from hubmem.memory.device import RESERVED_BY_INFERENCE, overheads
+from hubmem.memory.device_map import mapped_weights
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.blocks import Caching, trace_layer, trace_relative_bias
 from hubmem.memory.programs.explain import formula
@@ -27,7 +28,13 @@ _UNKNOWN = "The layers of this model type are not known: weights only, without c
 
 def plan(rank: Rank) -> Plan:
     """The moments of a prefill and of a decoding step on one rank."""
-    weights = weights_terms(rank.census, rank.workload, rank)
+    gpu_layers = rank.workload.gpu_layers
+    host: tuple[Term, ...] = ()
+    if gpu_layers is None:
+        weights = weights_terms(rank.census, rank.workload, rank)
+    else:
+        mapped = mapped_weights(rank, gpu_layers)
+        weights, host = mapped.device, mapped.host
     moments: tuple[Moment, ...] = (Moment(phase="prefill", name="weights alone", terms=weights),)
     if rank.architecture:
         moments = tuple(_Inference(rank, rank.architecture, weights).moments())
@@ -36,6 +43,7 @@ def plan(rank: Rank) -> Plan:
         overheads=overheads(),
         reserved_ratio=RESERVED_BY_INFERENCE,
         devices=rank.workload.devices,
+        host=host,
         notes=() if rank.architecture else (_UNKNOWN,),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from tabulate import tabulate
 
 from hubmem.fit.matrix import columns
+from hubmem.fit.splits import label_of
 from hubmem.render.table import cell_text, precision_label
 from hubmem.render.text import Page, plain
 from hubmem.report import Report
@@ -30,6 +31,9 @@ _CSV_COLUMNS = (
     "precision",
     "gpus",
     "verdict",
+    "division",
+    "required_bytes",
+    "advice",
 )
 
 
@@ -101,10 +105,13 @@ def render_csv(reports: Sequence[Report]) -> str:
                         report.cache.nbytes if report.cache else "",
                         report.plan.per_gpu_bytes,
                         verdict.gpu.name,
-                        verdict.gpu.memory_bytes,
+                        verdict.fit.usable,
                         precision_label(name, report),
                         cell.gpus or "",
                         cell.fit.answer.value,
+                        label_of(cell.workload) if cell.gpus else "",
+                        cell.fit.required,
+                        "; ".join(map(str, verdict.advice)) if name == report.workload.weight_dtype else "",
                     ]
                 )
     return out.getvalue()

@@ -1,10 +1,14 @@
 """One report in Markdown, for issues, pull requests and model cards."""
 
+from collections.abc import Iterator
+
 from tabulate import tabulate
 
 from hubmem.fit.matrix import columns
+from hubmem.fit.verdict import Answer
 from hubmem.render.table import architecture_parts, cell_text, cost_line, precision_label
 from hubmem.render.text import Page, plain
+from hubmem.render.verdicts import advice_heading, host_line, machines_table, sentences
 from hubmem.report import Report
 from hubmem.units import format_gib, format_tokens
 
@@ -13,7 +17,15 @@ _PAGE = Page()
 
 def render(report: Report) -> str:
     """Headed sections: the model, its plan, its fit matrix, notes."""
-    sections = [_model(report), _plan(report), _matrix(report), _notes(report)]
+    sections = [
+        _model(report),
+        _plan(report),
+        _matrix(report),
+        *_named(report),
+        host_line(report.host),
+        machines_table(report, "pipe"),
+        _notes(report),
+    ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -60,13 +72,22 @@ def _matrix(report: Report) -> str:
     rows = [
         [
             verdict.gpu.name,
-            format_gib(verdict.gpu.memory_bytes),
+            format_gib(verdict.fit.usable),
             *(cell_text(cell, _PAGE) for cell in verdict.cells),
             format_tokens(verdict.context_at_smallest) if verdict.context_at_smallest else "–",
         ]
         for verdict in report.verdicts
     ]
     return "### Fits?\n\n" + tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True)
+
+
+def _named(report: Report) -> Iterator[str]:
+    """The verdict on each accelerator the user named, and a list of ways to yes."""
+    for verdict in (verdict for verdict in report.verdicts if verdict.named):
+        lines = [escape(sentence) for sentence in sentences(verdict)]
+        if verdict.fit.answer is Answer.NO and not verdict.reason:
+            lines += ["", advice_heading(verdict), *(f"- {escape(str(advice))}" for advice in verdict.advice)]
+        yield "\n".join(lines)
 
 
 def _notes(report: Report) -> str:

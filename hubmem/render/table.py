@@ -10,8 +10,16 @@ from hubmem.memory.plan import Basis, Term
 from hubmem.models.architecture import Architecture, Dense, Experts
 from hubmem.models.mixers import Attention, LatentAttention
 from hubmem.render.text import Page, plain, shorten
+from hubmem.render.verdicts import (
+    advice_heading,
+    band_line,
+    division,
+    host_line,
+    machines_table,
+    sentences,
+)
 from hubmem.report import Report
-from hubmem.units import format_binary, format_decimal, format_gib, format_tokens
+from hubmem.units import format_decimal, format_gib, format_tokens
 from hubmem.weights import precision
 
 _COLOUR_OF = {Answer.FITS: "green", Answer.TIGHT: "yellow", Answer.NO: "red"}
@@ -29,7 +37,9 @@ def render(report: Report, page: Page) -> str:
         _parameters(report, page),
         _plan(report, page),
         _matrix(report, page),
-        _advice(report, page),
+        *_named(report, page),
+        _host(report, page),
+        machines_table(report).splitlines(),
         _notes(report, page),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
@@ -155,7 +165,7 @@ def _matrix(report: Report, page: Page) -> list[str]:
 def _matrix_row(verdict: Verdict, report: Report, page: Page) -> list[str]:
     row = [
         verdict.gpu.name,
-        format_gib(verdict.gpu.memory_bytes),
+        format_gib(verdict.fit.usable),
         *(cell_text(cell, page) for cell in verdict.cells),
     ]
     if report.cache is not None:
@@ -169,10 +179,8 @@ def cell_text(cell: Cell, page: Page) -> str:
     answer = cell.fit.answer
     if cell.gpus is None:
         return page.paint("no", "red")
-    ranks = f" TP{cell.gpus}" if cell.gpus > 1 else ""
-    return page.paint(
-        f"{cell.gpus}×{ranks}{'' if answer is Answer.FITS else f' {answer.value}'}", _COLOUR_OF[answer]
-    )
+    text = division(cell) + ("" if answer is Answer.FITS else f" {answer.value}")
+    return page.paint(text, _COLOUR_OF[answer])
 
 
 def precision_label(name: str | None, report: Report) -> str:
@@ -180,16 +188,28 @@ def precision_label(name: str | None, report: Report) -> str:
     return report.census.main_dtype if name is None else precision.parse(name).label
 
 
-def _advice(report: Report, page: Page) -> list[str]:
-    refused = [verdict for verdict in report.verdicts if verdict.named and verdict.fit.answer is Answer.NO]
-    return [line for verdict in refused for line in page.paragraph(_refusal(verdict), rest="  ")]
+def _named(report: Report, page: Page) -> Iterator[list[str]]:
+    """A block for each accelerator the user named: the verdict, and one line a way to yes."""
+    for verdict in (verdict for verdict in report.verdicts if verdict.named):
+        lines = [line for sentence in sentences(verdict) for line in page.paragraph(sentence, rest="  ")]
+        if verdict.fit.answer is Answer.NO and not verdict.reason:
+            lines += [advice_heading(verdict), *_advice(verdict, page)]
+        yield lines
 
 
-def _refusal(verdict: Verdict) -> str:
-    short = format_binary(verdict.fit.short)
-    ways = " · ".join(map(str, verdict.advice))
-    help_ = f"Cheapest way to yes: {ways}" if ways else "No single change makes it fit."
-    return f"On {verdict.gpus}× {verdict.gpu.name} it does not fit: {short} short. {help_}"
+def _advice(verdict: Verdict, page: Page) -> Iterator[str]:
+    """A line a change, what it leads to in a second column where all lines are short enough."""
+    pairs = [(advice.text, advice.outcome) for advice in verdict.advice]
+    width = max((len(text) for text, _ in pairs), default=0)
+    in_columns = all(2 + width + 2 + len(outcome) <= page.width for _, outcome in pairs)
+    for text, outcome in pairs:
+        line = f"{text.ljust(width)}  {outcome}" if in_columns else f"{text}: {outcome}"
+        yield from page.paragraph(line, first="  ", rest="    ") if not in_columns else [f"  {line}"]
+
+
+def _host(report: Report, page: Page) -> list[str]:
+    lines = page.paragraph(host_line(report.host), rest="  ")
+    return [*lines, *page.paragraph(band_line(report), rest="  ")]
 
 
 def _notes(report: Report, page: Page) -> list[str]:

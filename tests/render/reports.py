@@ -1,6 +1,7 @@
 """A report whose every number is fixed by hand, for tests of how it looks."""
 
 from hubmem.fit.gpus import Target, parse_target
+from hubmem.fit.hosting import Host, Offer
 from hubmem.fit.matrix import Solver
 from hubmem.hub.source import Cost, FileEntry, Listing, Origin
 from hubmem.memory.plan import Basis, Moment, Plan, Term
@@ -58,7 +59,12 @@ def plan_for(workload: Workload) -> Plan:
 
 
 def report(
-    *gpus: str, repo: str = "org/model", notes: tuple[str, ...] = (), known: bool = True, named: bool = True
+    *gpus: str,
+    repo: str = "org/model",
+    notes: tuple[str, ...] = (),
+    known: bool = True,
+    named: bool = True,
+    offers: tuple[Offer, ...] | None = None,
 ) -> Report:
     layer = Layer(
         mixers=(Attention(heads=32, kv_heads=8, key_dim=128, value_dim=128),),
@@ -102,5 +108,7 @@ def report(
         cache=Cache(nbytes=GIB, bytes_per_token=8192, policy=CachePolicy.LOGICAL) if known else None,
         plan=plan_for(workload),
         verdicts=tuple(solver.judge(target, named=named) for target in targets),
+        host=Host(disk_bytes=15 * GIB, load_bytes=4 * GIB, resident_bytes=0, bits_per_second=10**9),
+        offers=offers,
         notes=notes,
     )

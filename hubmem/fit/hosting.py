@@ -1,0 +1,115 @@
+"""What a model asks of the machine beside its accelerators, and which rented machines it would fit."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hubmem.errors import UsageError
+from hubmem.fit.abilities import cannot_run
+from hubmem.fit.gpus import Machine, Target, find, machines
+from hubmem.fit.splits import is_divided
+from hubmem.fit.verdict import COUNTS, Answer, Cell, Planner, placed
+from hubmem.memory.workload import Workload
+from hubmem.units import GIB
+
+USUAL_BANDWIDTH = "1Gbit/s"
+"""Of the usual network card, for a download nobody has said the speed of."""
+
+_SPEED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtKMGT])(bit/s|bps|b/s|B/s)\s*")
+_FASTEST = 10**18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The machine's side of a model.
+
+    Attributes:
+        disk_bytes: of the files that are loaded.
+        load_bytes: RAM to load them: loaders go through one file at a time, so the largest file.
+        resident_bytes: what stays in RAM while it runs.
+        bits_per_second: of the network the download is reckoned with.
+    """
+
+    disk_bytes: int
+    load_bytes: int
+    resident_bytes: int
+    bits_per_second: int
+
+    @property
+    def ram_bytes(self) -> int:
+        """RAM for loading, beside what stays there."""
+        return self.load_bytes + self.resident_bytes
+
+    @property
+    def download_seconds(self) -> float:
+        """Files ÷ bandwidth: no shorter time is possible."""
+        return 8 * self.disk_bytes / self.bits_per_second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A rented machine that a workload fits.
+
+    Attributes:
+        cell: how many of its accelerators are enough, and how they share the work.
+    """
+
+    machine: Machine
+    cell: Cell
+
+
+def offers(plan_for: Planner, workload: Workload, host: Host) -> tuple[Offer, ...]:
+    """Every known machine that the workload fits, by the memory of its accelerators, then by its RAM.
+
+    Machines whose RAM cannot load the files are left out, unless their RAM is not known.
+
+    Raises:
+        UsageError: the model can have the workload on no number of devices.
+    """
+    found = (
+        Offer(machine=machine, cell=cell)
+        for machine in machines()
+        if machine.host_ram_gib is None or machine.host_ram_gib * GIB >= host.ram_bytes
+        if (cell := _on(machine, plan_for, workload))
+    )
+    return tuple(sorted(found, key=lambda offer: (_memory(offer.machine), offer.machine.host_ram_gib or 0)))
+
+
+def _on(machine: Machine, plan_for: Planner, workload: Workload) -> Cell | None:
+    gpu = find(machine.gpu)
+    if cannot_run(workload, gpu):
+        return None
+    for count in _counts(workload, machine.gpus):
+        cell = placed(plan_for, workload, Target(gpu=gpu, count=count))
+        if cell and cell.fit.answer is not Answer.NO:
+            return cell
+    return None
+
+
+def _counts(workload: Workload, most: int) -> Sequence[int]:
+    if is_divided(workload):
+        return [workload.devices] if workload.devices <= most else []
+    return sorted({*(count for count in COUNTS if count < most), most})
+
+
+def _memory(machine: Machine) -> int:
+    return machine.gpus * find(machine.gpu).memory_bytes
+
+
+def parse_bandwidth(text: str) -> int:
+    """A network's speed in bits a second: `1Gbit/s`, `100Mbps`, `50MB/s`.
+
+    >>> parse_bandwidth("1Gbit/s"), parse_bandwidth("100 Mbps"), parse_bandwidth("50MB/s")
+    (1000000000, 100000000, 400000000)
+
+    Raises:
+        UsageError: it is not one.
+    """
+    match = _SPEED.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{text!r} is not a speed such as 1Gbit/s, 100Mbit/s or 50MB/s.")
+    bits = 8 if match[3].startswith("B") else 1
+    speed = int(float(match[1]) * bits * 1000 ** ("kmgt".index(match[2].lower()) + 1))
+    if not 0 < speed < _FASTEST:
+        raise UsageError(f"{text!r} is out of range: a speed is more than 0 and less than 1,000,000 Tbit/s.")
+    return speed

@@ -1,0 +1,120 @@
+"""What is said of each accelerator the user named, of the machine beside it, and of machines to rent."""
+
+from collections.abc import Iterator, Sequence
+
+from tabulate import tabulate
+
+from hubmem.fit.bands import band_source
+from hubmem.fit.hosting import Host, Offer
+from hubmem.fit.matrix import Verdict
+from hubmem.fit.splits import label_of
+from hubmem.fit.verdict import Answer, Cell
+from hubmem.report import Report
+from hubmem.units import format_binary, format_gib, format_tokens
+
+_WORDS = {Answer.FITS: "it fits", Answer.TIGHT: "it is tight", Answer.NO: "it does not fit"}
+_MOST_OFFERS = 12
+
+
+def division(cell: Cell) -> str:
+    """How many accelerators, and how they share the work: `4× TP2·PP2`."""
+    return f"{cell.gpus}× {label_of(cell.workload)}".strip() if cell.gpus else "no"
+
+
+def sentences(verdict: Verdict) -> Iterator[str]:
+    """The verdict on an accelerator, and what more of the workload it would hold."""
+    split = label_of(verdict.workload)
+    where = f"{verdict.gpus}× {verdict.gpu.name}{f' ({split})' if split else ''}"
+    if verdict.reason:
+        yield f"On {where} it does not run: {verdict.reason}"
+        return
+    fit = verdict.fit
+    needs = f"{format_gib(fit.required)} of {format_gib(fit.usable)} GiB"
+    if fit.answer is Answer.NO:
+        yield f"On {where} it does not fit: {needs}, {format_binary(fit.short)} short."
+    else:
+        yield f"On {where} {_WORDS[fit.answer]}: {needs}, up to {format_gib(fit.at_most)} as measured."
+        if more := " · ".join(_limits(verdict)):
+            yield f"It holds at most: {more}."
+    yield from verdict.cautions
+
+
+def _limits(verdict: Verdict) -> Iterator[str]:
+    workload = verdict.workload
+    if verdict.max_context:
+        yield f"{format_tokens(verdict.max_context)} tokens at batch {workload.batch}"
+    if verdict.users:
+        yield f"{verdict.users:,} users at {format_tokens(workload.context)}"
+    elif verdict.max_batch:
+        yield f"batch {verdict.max_batch:,} at {format_tokens(workload.context)}"
+    if speed := verdict.tokens_per_second_at_most:
+        yield f"{_rounded(speed)} tokens/s, by bandwidth alone"
+
+
+def _rounded(speed: float) -> str:
+    return f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"
+
+
+def advice_heading(verdict: Verdict) -> str:
+    """What stands above the lines of advice."""
+    return "Ways to yes, the cheapest first:" if verdict.advice else "No single change makes it fit."
+
+
+def host_line(host: Host) -> str:
+    """Disk, download and RAM."""
+    stays = f" and {format_binary(host.resident_bytes)} to run" if host.resident_bytes else ""
+    return (
+        f"Host: {format_binary(host.disk_bytes)} of disk, at least {_duration(host.download_seconds)} to download"
+        f" at {host.bits_per_second / 1e9:g} Gbit/s; RAM for {format_binary(host.load_bytes)} to load{stays}."
+    )
+
+
+def _duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> _duration(0.2), _duration(70), _duration(5400), _duration(200_000)
+    ('1 s', '70 s', '1.5 h', '2.3 d')
+    """
+    for unit, name in ((86_400, "d"), (3_600, "h")):
+        if seconds >= unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{max(1, round(seconds))} s"
+
+
+OFFER_HEADINGS = ("Machines it fits", "GPUs", "of them", "GiB each", "host RAM", "verdict")
+
+
+def offer_rows(offers: Sequence[Offer]) -> list[list[str]]:
+    """Machine, its accelerators, how many are enough, the memory needed on each, its RAM, the verdict."""
+    return [
+        [
+            offer.machine.name,
+            f"{offer.machine.gpus}× {offer.machine.gpu}",
+            division(offer.cell),
+            format_gib(offer.cell.fit.required),
+            f"{offer.machine.host_ram_gib:g} GiB" if offer.machine.host_ram_gib else "–",
+            offer.cell.fit.answer.value,
+        ]
+        for offer in offers
+    ]
+
+
+def machines_table(report: Report, tablefmt: str = "plain") -> str:
+    """The smallest machines that it fits, "" where nobody asked for them."""
+    if report.offers is None:
+        return ""
+    if not report.offers:
+        return "No known machine is enough."
+    rows = offer_rows(report.offers[:_MOST_OFFERS])
+    table = tabulate(rows, headers=list(OFFER_HEADINGS), tablefmt=tablefmt, disable_numparse=True)
+    rest = len(report.offers) - len(rows)
+    return f"{table}\n\nand {rest} larger ones" if rest else table
+
+
+def band_line(report: Report) -> str:
+    """What `tight` means here, "" where nothing that is shown hangs on it."""
+    fits = [verdict.fit for verdict in report.verdicts if verdict.named]
+    fits += [cell.fit for verdict in report.verdicts for cell in verdict.cells]
+    if not any(fit.answer is Answer.TIGHT for fit in fits):
+        return ""
+    return f"tight: as expected it fits, at most it does not; at most is {band_source(report.workload)}."
