@@ -1,0 +1,71 @@
+"""What vLLM, SGLang and llama.cpp hold, as public start-up logs print it: weights, start-up, pools, caches, buffers."""
+
+from collections.abc import Iterator
+
+from hubmem.memory.engine_cache import llama_cpp_cache_bytes
+from hubmem.units import GIB, MIB
+
+from tests.memory.test_engine_cache import CELLS, HYBRIDS, NEEDED, POOLS, architecture_of, layout_of
+from tests.memory.test_llama_cpp import BUFFERS, mib_of, plan_of
+from tests.memory.test_vllm import LOADED, STARTED, UNEXPLAINED, WEIGHTS, Start, gib_of
+from tests.truth import Comparison
+
+REASONS = {
+    "Qwen2.5-7B-Instruct-AWQ": "unpacked into another layout on loading, whose padding is not published",
+}
+
+
+def rows() -> Iterator[Comparison]:
+    """Each line of a log that gives a size, or what fits into one."""
+    yield from _vllm_starts()
+    yield from _caches()
+    yield from _llama_cpp()
+
+
+def _vllm_starts() -> Iterator[Comparison]:
+    for start in (*LOADED, *(start for start, _ in UNEXPLAINED)):
+        yield _row(_name(start), "weights of a vLLM rank", "GiB", start.weights, gib_of(start.plan, *WEIGHTS))
+    for start in STARTED:
+        logged = [start.weights, start.outside, start.activations]
+        total = gib_of(start.plan, *WEIGHTS, "outside the allocator", "activations")
+        yield _row(
+            _name(start), "vLLM at start-up, without its pool", "GiB", sum(filter(None, logged)), total
+        )
+    for start in STARTED:
+        if start.pool:
+            left = (start.plan.pool_bytes(start.memory_bytes) or 0) / GIB
+            yield _row(_name(start), "pool left by vLLM's start-up", "GiB", start.pool, left)
+
+
+def _caches() -> Iterator[Comparison]:
+    for name, settings, tokens, gib, source in POOLS:
+        predicted = layout_of(name, **settings).request_bytes(tokens) / GIB
+        yield _row(f"{name}, {tokens:,} tokens, {source}", "pool of vLLM and SGLang", "GiB", gib, predicted)
+    for name, settings, pool, length, concurrency, tokens in HYBRIDS:
+        layout, size = layout_of(name, **settings), int(pool * GIB)
+        what = f"{name}, {pool} GiB"
+        group = "concurrency and tokens of vLLM's hybrids"
+        yield _row(what, group, "sequences", concurrency, float(layout.concurrency(size, length)))
+        yield _row(what, group, "tokens", tokens, layout.tokens_in(size))
+    for name, settings, tokens, gib, source in NEEDED:
+        predicted = layout_of(name, **settings).request_bytes(tokens) / GIB
+        yield _row(f"{name} at {tokens:,}, {source}", "need of one request in vLLM", "GiB", gib, predicted)
+
+
+def _llama_cpp() -> Iterator[Comparison]:
+    for name, arguments, mib, source in CELLS:
+        nbytes = llama_cpp_cache_bytes(architecture_of(name), **arguments)
+        predicted = None if nbytes is None else nbytes / MIB
+        yield _row(f"{name}, {source}", "cache and states of llama.cpp", "MiB", mib, predicted)
+    for name, workload, mib, source in BUFFERS:
+        predicted = mib_of(plan_of(name, **workload), "compute buffer")
+        yield _row(f"{name}, {source}", "compute buffer of llama.cpp", "MiB", mib, predicted)
+
+
+def _name(start: Start) -> str:
+    return f"{start.model}, {start.source}"
+
+
+def _row(name: str, group: str, unit: str, measured: float | None, predicted: float | None) -> Comparison:
+    assert measured is not None
+    return Comparison(name=name, group=group, unit=unit, measured=measured, predicted=predicted)
