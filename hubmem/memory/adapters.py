@@ -64,7 +64,7 @@ def adapt(census: Census, targets: str) -> Adaptation:
         raise UsageError(
             f"No linear layer of this model is called {targets!r}.", hint=f"It has: {', '.join(names)}."
         )
-    return Adaptation(groups=groups, places=frozenset(map(_place, groups)))
+    return Adaptation(groups=groups, places=frozenset(map(place_of, groups)))
 
 
 def _adapted(census: Census, targets: str) -> Iterator[TensorGroup]:
@@ -96,7 +96,8 @@ def _module(group: TensorGroup) -> str:
     return "." + re.sub(r"\.(weight|qweight)$", "", group.template)
 
 
-def _place(group: TensorGroup) -> str:
+def place_of(group: TensorGroup) -> str:
+    """What a layer's program calls a linear layer."""
     module = _module(group)
     if group.role is Role.HEAD:
         return "transform"

@@ -21,6 +21,17 @@ _8_BIT_BLOCK = 256
 _GALORE_RANK = 128
 
 
+def _no_scratch(itemsize: int) -> int:
+    """A fused kernel makes nothing."""
+    del itemsize
+    return 0
+
+
+def _float32_copies(itemsize: int) -> int:
+    """The gradient's square and what is added to it; in half precision also both inputs in float32."""
+    return 2 * 4 if itemsize == 4 else 4 * 4
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer:
     """One optimizer.
@@ -29,6 +40,7 @@ class Optimizer:
         name: as on the command line; `spellings` others.
         states: what it keeps for a tensor.
         step_copies: tensors of a parameter's size that a step makes for all parameters at once.
+        scratch: bytes that a step makes for each element of one tensor after another, by its element's bytes.
         fused_backward: whether a gradient is used and freed as soon as it is made.
         device_only: whether it needs a GPU.
         pageable: whether its states may be moved to the host when the device is full.
@@ -39,6 +51,7 @@ class Optimizer:
     label: str
     states: States
     step_copies: int = 0
+    scratch: Callable[[int], int] = _no_scratch
     fused_backward: bool = False
     device_only: bool = False
     pageable: bool = False
@@ -167,6 +180,7 @@ _ROWS = (
         name="adafactor",
         label="Adafactor",
         states=factored,
+        scratch=_float32_copies,
         source="Shazeer and Stern, arXiv 1804.04235; transformers, optimization.py, without momentum",
     ),
     Optimizer(name="sgd", label="SGD", states=nothing, source="torch.optim.SGD"),

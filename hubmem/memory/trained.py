@@ -1,13 +1,14 @@
 """What a training run holds of a model: the dtype of its weights, what is trained, and how."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from hubmem import dtypes
 from hubmem.errors import UsageError
-from hubmem.memory.adapters import adapt
+from hubmem.memory.adapters import adapt, place_of
 from hubmem.memory.optimizers import Shape
+from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.tape import Adapters, Arithmetic
 from hubmem.memory.workload import Workload
 from hubmem.memory.zero import has_master
@@ -50,20 +51,25 @@ class Regime:
     Attributes:
         weights: precision of the model's own weights.
         kept_float32: whether what is not quantized is float32 (QLoRA).
+        whole: places of linear layers that are not quantized though others are.
     """
 
     weights: precision.Target
     arithmetic: Arithmetic
     trained: tuple[Trained, ...]
     kept_float32: bool = False
+    whole: frozenset[str] = frozenset()
 
     def held(self, group: TensorGroup) -> int:
         """Bytes of a group's own weights."""
         if group.role is Role.BUFFER:
             return 0
-        if self.kept_float32 and not self.weights.quantizes(group):
+        if self.kept_float32 and not self._quantizes(group):
             return group.parameters * _FLOAT32
         return self.weights.nbytes(group)
+
+    def _quantizes(self, group: TensorGroup) -> bool:
+        return self.weights.quantizes(group) and not (self.whole and place_of(group) in self.whole)
 
 
 def regime_of(architecture: Architecture | None, census: Census, workload: Workload) -> Regime:
@@ -74,7 +80,12 @@ def regime_of(architecture: Architecture | None, census: Census, workload: Workl
     """
     if workload.train == "full":
         return _full(census, workload)
-    return _qlora(census, workload) if workload.train == "qlora" else _lora(architecture, census, workload)
+    if workload.train == "lora":
+        return _lora(architecture, census, workload)
+    regime = _qlora(census, workload)
+    if architecture and computation_of(architecture, census).down_float32:
+        return replace(regime, whole=frozenset({"down_proj"}))
+    return regime
 
 
 def _full(census: Census, workload: Workload) -> Regime:

@@ -1,6 +1,7 @@
 """The memory of training a model: one step, forward, backward and the optimizer's."""
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 from hubmem.errors import UsageError
 from hubmem.memory import optimizers
@@ -113,22 +114,35 @@ class _Run:
         )
 
     def _step(self) -> Moment:
-        """All gradients, and what the optimizer makes for all parameters at once."""
+        """All gradients, and what the optimizer makes beside its states."""
+        gradients = () if self._optimizer.fused_backward else self._gradients(self._trained)
+        return Moment(
+            phase="step", name="optimizer", terms=(*self._standing, *gradients, *self._optimizers_own())
+        )
+
+    def _optimizers_own(self) -> Iterator[Term]:
+        """What it makes for all parameters at once, and for the largest of those it takes one by one."""
         copies = self._optimizer.step_copies
-        terms = [*self._standing]
-        if not self._optimizer.fused_backward:
-            terms += self._gradients(self._trained)
         if copies:
-            terms.append(
-                Term(
-                    name="optimizer's own copies",
-                    nbytes=shared(copies * self._trained, self._partition.states),
-                    basis=Basis.DERIVED,
-                    formula=f"{copies} × the bytes of what is trained",
-                    source=self._optimizer.source,
-                )
-            )
-        return Moment(phase="step", name="optimizer", terms=tuple(terms))
+            yield self._own("optimizer's own copies", copies * self._trained, f"{copies} × what is trained")
+        sizes = (
+            (prod(shape), self._optimizer.scratch(each.itemsize))
+            for each in self._regime.trained
+            for shape in each.shapes
+        )
+        elements, scratch = max(sizes, key=prod, default=(0, 0))
+        if scratch:
+            formula = f"{scratch} B × {elements:,} elements of the largest tensor"
+            yield self._own("optimizer's scratch", scratch * elements, formula)
+
+    def _own(self, name: str, nbytes: int, formula: str) -> Term:
+        return Term(
+            name=name,
+            nbytes=shared(nbytes, self._partition.states),
+            basis=Basis.DERIVED,
+            formula=formula,
+            source=self._optimizer.source,
+        )
 
 
 def _kept(instant: Instant) -> Term:

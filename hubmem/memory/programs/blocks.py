@@ -277,7 +277,8 @@ def trace_relative_bias(block: Block, arithmetic: Arithmetic) -> Trace:
             zeros = _no_bias(tape, block.across).storage
             zeros = replace(zeros, counted=True)
             saves = () if block.eager else (Value(zeros, zeros.width),)
-            tape.run("zeros", (bias,), (zeros,), saves=saves)
+            # Attention keeps them for its queries, whether or not the bias is trained.
+            tape.run("zeros", (replace(bias, needs_grad=arithmetic.trains),), (zeros,), saves=saves)
     return tape.finish(bias)
 
 

@@ -99,6 +99,7 @@ class Computation:
         attention_dropout: of attention probabilities.
         inner_dropout: between the matrices of an MLP.
         fused_gate: whether gate and up projection are one matrix.
+        down_float32: whether the MLP's last matrix stays in float32 where others are quantized.
         qk_norm: whether queries and keys have norms of their own.
         routing_float32: whether the weights of chosen experts are float32.
         attention_held: whether a layer refers to attention's output until it returns.
@@ -137,6 +138,7 @@ class Computation:
     attention_dropout: bool = False
     inner_dropout: bool = False
     fused_gate: bool = False
+    down_float32: bool = False
     qk_norm: bool = False
     routing_float32: bool = False
     attention_held: bool = False

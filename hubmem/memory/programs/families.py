@@ -82,6 +82,7 @@ _T5 = Computation(
     embedding_dropout=True,
     output_dropout=True,
     relative_bias=True,
+    down_float32=True,
     logits_float32=False,
 )
 _BART = Computation(

@@ -30,7 +30,7 @@ def linear(tape: Tape, x: Value, name: str, symbol: str, width: int, *, quantiza
     else:
         own = weight(name, x.width * width, arithmetic.itemsize, trained=arithmetic.base_trains)
         y = product(tape, x, own, label=name, symbol=symbol, width=width)
-    if arithmetic.adapters and quantizable and arithmetic.adapters.adapt(name):
+    if arithmetic.adapters and arithmetic.adapters.adapt(name):
         y = _adapted(tape, arithmetic.adapters, x, y, name)
     return y
 

@@ -24,7 +24,7 @@ def feed_forward(tape: Tape, computation: Computation, part: FeedForward, x: Val
 def _dense(tape: Tape, computation: Computation, part: Dense, x: Value, hidden: int) -> Value:
     make = _gated if part.gated else _plain
     inner = dropout(tape, make(tape, computation, x, part.width), drops=computation.inner_dropout)
-    return linear(tape, inner, "down_proj", "h", hidden)
+    return linear(tape, inner, "down_proj", "h", hidden, quantizable=not computation.down_float32)
 
 
 def _gated(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
