@@ -263,7 +263,7 @@ def _host(snapshot: Snapshot, census: Census, plan: Plan, bits_per_second: int) 
     """The machine's side: files as they lie on disk, the largest of them (else their mean), and what stays."""
     suffix = ".bin" if census.basis == "pickle" else f".{census.format}"
     sizes = [entry.nbytes for path, entry in snapshot.listing.files.items() if path.endswith(suffix)]
-    all_known = len(sizes) == census.files
+    all_known = 0 < len(sizes) == census.files
     return Host(
         disk_bytes=census.stored_bytes,
         load_bytes=max(sizes) if all_known else -(-census.stored_bytes // max(1, census.files)),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hubmem.cli.options import access_options, file_options, fit_options, training_options, workload_options
+from hubmem.cli.options import access_options, file_options, request_options
 
 # Each model reads its own files concurrently; more models at once than this only spend the quota faster.
 _MODELS_AT_ONCE = 4
@@ -16,16 +16,7 @@ _MODELS_AT_ONCE = 4
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="REPO|FOLDER…")
-@click.option(
-    "--gpu",
-    "gpus",
-    multiple=True,
-    metavar="[N×]GPU",
-    help="Hold it against this GPU: H100-80GB, 2xA100-80GB, 24GiB.",
-)
-@fit_options
-@workload_options
-@training_options
+@request_options
 @click.option("--check", is_flag=True, help="Exit 1 unless it fits every GPU.")
 @click.option("--explain", is_flag=True, help="Show each term with its formula, numbers and source.")
 @click.option("--rules", is_flag=True, help="Show rules of thumb beside the exact answers.")

@@ -119,6 +119,20 @@ training_options: Callable[[Any], Any] = _bundle(
     click.option("--dora", is_flag=True, help="Train the magnitude of each output's weights apart."),
 )
 
+request_options: Callable[[Any], Any] = _bundle(
+    click.option(
+        "--gpu",
+        "gpus",
+        multiple=True,
+        metavar="[N×]GPU",
+        help="Hold it against this GPU: H100-80GB, 2xA100-80GB, 24GiB.",
+    ),
+    fit_options,
+    workload_options,
+    training_options,
+)
+"""Whatever `Request.of` may be asked."""
+
 hub_options: Callable[[Any], Any] = _bundle(
     click.option("--offline", is_flag=True, help="Make no request: answer from what is stored or bundled."),
     click.option(

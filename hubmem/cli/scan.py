@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hubmem.cli.options import hub_options, workload_options
+from hubmem.cli.options import hub_options, request_options
 
 _FORMATS = ("jsonl", "csv", "markdown", "html", "parquet")
 _SORTS = ("trending_score", "downloads", "likes", "last_modified", "created_at")
@@ -22,14 +22,7 @@ _SORTS = ("trending_score", "downloads", "likes", "last_modified", "created_at")
 )
 @click.option("--sort", type=click.Choice(_SORTS), help="The order of the Hub's models.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many of the Hub's models.")
-@click.option(
-    "--gpu",
-    "gpus",
-    multiple=True,
-    metavar="[N×]GPU",
-    help="Hold each against this GPU: H100-80GB, 2xA100-80GB, 24GiB.",
-)
-@workload_options
+@request_options
 @click.option("--check", is_flag=True, help="Exit 1 unless each fits every GPU.")
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="jsonl", show_default=True)
 @click.option(

@@ -1,21 +1,25 @@
 """What a scan asks of every repo, as text that a store keeps: of one text, the answers are the same."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, replace
 from enum import Enum
+from typing import Any
 
 from hubmem.fit.gpus import Target
-from hubmem.memory.workload import DEFAULT_CONTEXT
+from hubmem.memory.workload import DEFAULT_CONTEXT, Workload
 from hubmem.request import Request
+
+# Of a workload, what every scan is described by; of the rest, what is not as usual.
+_ALWAYS_SAID = frozenset({"engine", "batch", "context", "weight_dtype", "train"})
 
 
 def fingerprint(request: Request, *, by_counts: bool = False) -> str:
     """A request as text, and whether the Hub's own counts are to answer it."""
     values = {
-        "workload": asdict(request.workload),
-        "context": request.context,
+        **asdict(replace(request, targets=())),
         "gpus": columns(request),
-        "named": request.named,
+        "memory_bytes": [target.gpu.memory_bytes for target in request.targets],
         "by_counts": by_counts,
     }
     return json.dumps(values, default=_plain, sort_keys=True)
@@ -34,22 +38,28 @@ def columns_of(text: str) -> list[str]:
 def in_words(text: str) -> str:
     """A fingerprint for people.
 
-    >>> in_words(fingerprint(Request.of(context=4096, dtype="nf4")))
-    'inference · transformers · batch 1 · 4,096 tokens · weights as nf4'
+    >>> in_words(fingerprint(Request.of(context=4096, dtype="nf4", tp=2)))
+    'inference · transformers · batch 1 · 4,096 tokens · weights as nf4 · tp 2'
     """
     values = json.loads(text)
     workload, context = values["workload"], values["context"]
-    weights, cache = workload["weight_dtype"], workload["kv_dtype"]
     parts = [
         f"{workload['train']} training" if workload["train"] else "inference",
         workload["engine"],
         f"batch {workload['batch']}",
         f"{context:,} tokens" if context else f"{DEFAULT_CONTEXT:,} tokens or the model's limit",
-        f"weights as {weights or 'stored'}",
-        *([f"cache as {cache}"] if cache else []),
+        f"weights as {workload['weight_dtype'] or 'stored'}",
+        *_unusual(workload),
         *(["by the Hub's counts"] if values["by_counts"] else []),
     ]
     return " · ".join(parts)
+
+
+def _unusual(workload: Mapping[str, Any]) -> Iterator[str]:
+    usual = Workload()
+    for name in (field.name for field in fields(Workload)):
+        if name not in _ALWAYS_SAID and workload[name] != getattr(usual, name):
+            yield f"{name.replace('_', ' ')} {workload[name]}"
 
 
 def _column(target: Target) -> str:
