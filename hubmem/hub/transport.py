@@ -181,9 +181,11 @@ def allowance_in(headers: Mapping[str, str]) -> Allowance:
 
     Source: https://huggingface.co/docs/hub/rate-limits
     """
-    after = headers.get("retry-after", "")
-    retry_after_seconds = float(after) if after.isdigit() else 0.0
-    quota = parse_ratelimit_headers(headers)
+    retry_after_seconds = _retry_after_seconds(headers.get("retry-after", ""))
+    try:
+        quota = parse_ratelimit_headers(headers)
+    except ValueError:  # a number that is too long to be one
+        quota = None
     if quota is None:
         return Allowance(retry_after_seconds=retry_after_seconds)
     return Allowance(
@@ -194,6 +196,22 @@ def allowance_in(headers: Mapping[str, str]) -> Allowance:
         window_seconds=quota.window_seconds,
         retry_after_seconds=retry_after_seconds,
     )
+
+
+def _retry_after_seconds(value: str) -> float:
+    """A number of seconds or a date, by RFC 9110 (10.2.3); 0 for what is neither.
+
+    >>> _retry_after_seconds("41"), _retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT"), _retry_after_seconds("soon")
+    (41.0, 0.0, 0.0)
+    """
+    if value.isdecimal():
+        return float(value)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def repo_path(*parts: str) -> str:

@@ -72,7 +72,7 @@ class Bucket:
         if sent < self.began:
             # Of the window before, or too close to its end to tell.
             return
-        resets_in_seconds = max(1, told.resets_in_seconds)
+        resets_in_seconds = min(max(1, told.resets_in_seconds), _LONGEST_PAUSE_SECONDS)
         resets_by = now + resets_in_seconds
         # The server rounds up, so the window ends later than this.
         ends_after = sent + resets_in_seconds - 1
@@ -194,8 +194,9 @@ class QuotaPacer(Pacer):
                 else:
                     bucket.in_flight -= requests
             asked = max(hop.retry_after_seconds for hop in hops)
-            for name in drawn or reserved if asked else ():
-                self._bucket(name).hold(asked, now)
+            if asked <= self.longest_pause_seconds:
+                for name in drawn or reserved:
+                    self._bucket(name).hold(asked, now)
             self._changed.notify_all()
 
     def _lose(self, reserved: Mapping[str, int]) -> None:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 from hubmem.hub.opening import Access, open_model, open_session, open_transport
@@ -109,13 +111,29 @@ def test_repos_share_a_session_and_each_counts_its_own_cost(
     [
         ({}, Allowance()),
         ({"retry-after": "7"}, Allowance(retry_after_seconds=7.0)),
-        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, Allowance()),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, Allowance()),
+        ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, Allowance()),
+        ({"retry-after": "soon"}, Allowance()),
+        ({"retry-after": "-7"}, Allowance()),
+        ({"retry-after": "\xb2"}, Allowance()),
+        ({"retry-after": ""}, Allowance()),
         ({"ratelimit": '"api";r=3;t=12'}, Allowance(bucket="api", remaining=3, resets_in_seconds=12)),
         ({"ratelimit": "nonsense", "ratelimit-policy": "q=1"}, Allowance()),
+        ({"ratelimit": f'"api";r={"9" * 5000};t=12'}, Allowance()),
+        ({"ratelimit": '"api";r=-3;t=12'}, Allowance()),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_headers_that_say_nothing_usable_are_no_limit(headers: dict[str, str], allowance: Allowance) -> None:
     assert allowance_in(headers) == allowance
+
+
+def test_a_date_to_come_back_at_is_as_good_as_seconds() -> None:
+    soon = datetime.now(timezone.utc) + timedelta(seconds=90)
+
+    allowance = allowance_in({"retry-after": format_datetime(soon, usegmt=True)})
+
+    assert 80 < allowance.retry_after_seconds <= 90
 
 
 def test_threads_that_ask_at_once_share_one_client(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

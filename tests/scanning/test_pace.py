@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf
 
 import pytest
-from hubmem.errors import RepoNotFound
+from hubmem.errors import HubUnreachable, RepoNotFound
 from hubmem.hub.opening import Access, open_session, open_transport
 from hubmem.hub.source import Allowance
 from hubmem.scanning.pace import Bucket, QuotaPacer, Stopped
@@ -187,6 +187,13 @@ class TestBucket:
 
         assert bucket.delay(0, 1) == 1
 
+    def test_a_window_of_years_is_not_waited_for(self) -> None:
+        bucket = Bucket()
+        bucket.sent(1)
+        bucket.answered(1, self.told(0, 10**9), sent=0, now=0)
+
+        assert bucket.delay(0, 1) == QuotaPacer.longest_pause_seconds
+
 
 @pytest.fixture
 def pacer() -> Iterator[QuotaPacer]:
@@ -260,6 +267,19 @@ def test_a_pause_one_thread_is_asked_for_is_kept_by_all(
     meanwhile = [entry for entry in hub.requests if asked + 0.1 < entry.arrived_seconds < asked + 1]
     assert meanwhile == []
     assert len(hub.requests) == 61
+
+
+def test_a_server_that_asks_for_a_day_fails_one_request_and_holds_up_no_other(
+    serve: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = serve(small(), faults=[Fault(Answer(503, {"Retry-After": "86400"}), match="GET /api/", first=1)])
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+
+    with pytest.raises(HubUnreachable):
+        ask_many(pacer, [LISTING])
+    ask_many(pacer, [LISTING] * 5)
+
+    assert Counter(entry.status for entry in hub.requests) == {503: 1, 200: 5}
 
 
 def test_a_mirror_that_announces_no_quota_is_not_held_back(
