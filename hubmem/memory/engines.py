@@ -35,6 +35,7 @@ class Engine:
         plan: the memory of one rank.
         cache_policy: how it lays out what sequences keep.
         settle: what it decides by the device.
+        settings: fields of a workload that only some engines have, and this one does.
         splits_layers: whether several devices share layers, and not matrices.
     """
 
@@ -43,6 +44,7 @@ class Engine:
     plan: Callable[[Rank], Plan]
     cache_policy: CachePolicy
     settle: Settle = _as_asked
+    settings: frozenset[str] = frozenset()
     splits_layers: bool = False
 
     def divided(self, workload: Workload) -> Workload:
@@ -59,6 +61,9 @@ def _vllm(name: str, rules: Rules) -> Engine:
         plan=partial(vllm.plan, rules=rules),
         cache_policy=CachePolicy.VLLM,
         settle=partial(vllm.settled, rules=rules),
+        settings=frozenset(
+            {"gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "cuda_graphs"}
+        ),
     )
 
 
@@ -68,6 +73,7 @@ _ROWS = (
         version="5.23",
         plan=transformers.plan,
         cache_policy=CachePolicy.TRANSFORMERS,
+        settings=frozenset({"gpu_layers"}),
     ),
     _vllm("vllm", V1),
     _vllm("vllm-0.7", V0),
@@ -77,6 +83,7 @@ _ROWS = (
         version="of December 2025",
         plan=llama_cpp.plan,
         cache_policy=CachePolicy.LLAMA_CPP,
+        settings=frozenset({"gpu_layers", "micro_batch", "flash_attention"}),
         splits_layers=True,
     ),
 )

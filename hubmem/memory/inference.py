@@ -2,6 +2,7 @@
 
 from hubmem.errors import UsageError
 from hubmem.memory.engines import engine_of
+from hubmem.memory.fullest import fullest
 from hubmem.memory.plan import Plan
 from hubmem.memory.sharding import ranks
 from hubmem.memory.workload import Workload
@@ -20,5 +21,5 @@ def plan_inference(architecture: Architecture | None, census: Census, workload: 
     if workload.train:
         raise UsageError(f"A workload that trains ({workload.train}) has no plan for inference.")
     engine = engine_of(workload.engine)
-    plans = (engine.plan(rank) for rank in ranks(architecture, census, engine.divided(workload)))
-    return max(plans, key=lambda plan: plan.per_gpu_bytes)
+    here = ranks(architecture, census, engine.divided(workload))
+    return fullest((rank, engine.plan(rank)) for rank in here)

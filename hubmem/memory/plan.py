@@ -77,6 +77,8 @@ class Plan:
         overheads: held outside the framework's allocator all the time (driver context, workspaces).
         reserved_ratio: least and most an allocator reserves, as multiples of what is allocated at the peak.
         devices: how many devices hold about as much.
+        rank: which of several ranks it is about, "" for one device alone.
+        why: what it holds more of than the emptiest rank, "" where all are alike.
         share: of a device's memory, the part an engine allows itself (vLLM's `gpu_memory_utilization`).
         beside_share: names of overheads that an engine does not count in that part.
         blocks: what an engine fills the rest of its share with, whatever the workload needs of it; None where
@@ -89,6 +91,8 @@ class Plan:
     overheads: tuple[Term, ...]
     reserved_ratio: tuple[float, float]
     devices: int = 1
+    rank: str = ""
+    why: str = ""
     share: float = 1.0
     beside_share: frozenset[str] = frozenset()
     blocks: BlockLayout | None = None

@@ -6,8 +6,10 @@ from math import prod
 from hubmem.errors import UsageError
 from hubmem.memory import optimizers
 from hubmem.memory.device import overheads, reserved_by_training
+from hubmem.memory.fullest import fullest
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.explain import formula
+from hubmem.memory.recomputation import check_checkpointing
 from hubmem.memory.segments import segments_of
 from hubmem.memory.sharding import Rank, ranks
 from hubmem.memory.standing import standing_terms, trained_nbytes
@@ -30,13 +32,9 @@ def plan_training(architecture: Architecture | None, census: Census, workload: W
     """
     if workload.train is None:
         raise UsageError("A workload that does not train has no plan for training.")
-    if workload.engine != "transformers":
-        raise UsageError(
-            f"--engine {workload.engine} runs models; --train {workload.train} needs transformers."
-        )
+    check_checkpointing(architecture, workload)
     regime = regime_of(architecture, census, workload)
-    plans = (_plan(rank, regime) for rank in ranks(architecture, census, workload))
-    return max(plans, key=lambda plan: plan.per_gpu_bytes)
+    return fullest((rank, _plan(rank, regime)) for rank in ranks(architecture, census, workload))
 
 
 def _plan(rank: Rank, regime: Regime) -> Plan:

@@ -35,7 +35,7 @@ def partition_of(workload: Workload, optimizer: Optimizer) -> Partition:
     Raises:
         UsageError: two of them contradict each other.
     """
-    _check(workload, optimizer)
+    check_offload(workload, optimizer)
     n, stage = workload.dp * workload.cp, workload.zero
     away = workload.offload != "none"
     return Partition(
@@ -104,7 +104,12 @@ def deepspeed_zero_3(
     return 4 * largest_layer + rest * parameters // n
 
 
-def _check(workload: Workload, optimizer: Optimizer) -> None:
+def check_offload(workload: Workload, optimizer: Optimizer) -> None:
+    """Nothing, if the stage and the optimizer allow what lies in the host's memory.
+
+    Raises:
+        UsageError: they do not, both named.
+    """
     if workload.offload != "none" and not workload.zero:
         raise UsageError(
             f"--offload {workload.offload} is ZeRO's, and --zero is 0.", hint="Ask for --zero 1, 2 or 3."
