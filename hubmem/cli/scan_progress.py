@@ -19,11 +19,13 @@ from hubmem.scanning.store import Result, Store
 from hubmem.units import format_decimal
 
 _TICK_SECONDS = 1.0
+# What is no terminal is a log, where a line now and then is enough.
+_LINE_SECONDS = 60.0
 _TOO_MANY = 429
 
 
 class ScanProgress(TerminalObserver):
-    """Counts what happens; shows it in a bar where there is one."""
+    """Counts what happens; shows it in a bar where there is one, else in a line now and then."""
 
     def __init__(self, *, verbose: bool, bar: Any) -> None:
         super().__init__(verbose=verbose)
@@ -57,12 +59,20 @@ class ScanProgress(TerminalObserver):
         click.echo(f"hubmem: {plain(message)}", err=True)
 
     def tick(self, pacer: QuotaPacer) -> None:
-        """Show what the bar alone does not: skips, and what requests wait for."""
+        """Show how far it is, how many were skipped, and what requests wait for."""
         parts = [f"{self._counts['skipped']:,} skipped"] if self._counts["skipped"] else []
         if waiting := pacer.waiting:
             bucket, seconds = waiting
             parts.append(f"Hub quota ({bucket}): {duration(seconds)}")
-        self._bar.set_postfix_str(", ".join(parts))
+        if self._bar is not None:
+            self._bar.set_postfix_str(", ".join(parts))
+            return
+        rate = self.answers / max(self._seconds, 1.0)
+        self.warn(", ".join([f"{self.answers:,} repos, {rate:.1f} repos/s", *parts]))
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
 
     @property
     def answers(self) -> int:
@@ -76,7 +86,7 @@ class ScanProgress(TerminalObserver):
         self.warn(
             f"{counts['answers'] - counts['skipped']:,} reports, {counts['skipped']:,} skipped · "
             f"{counts['requests']:,} requests{refused}, {format_decimal(counts['nbytes'])} · "
-            f"{duration(time.monotonic() - self._started)}"
+            f"{duration(self._seconds)}"
         )
         for reason, number, hint in store.skips():
             click.echo(f"  {reason:<20}{number:>9,}  {plain(hint)}", err=True)
@@ -86,7 +96,7 @@ class ScanProgress(TerminalObserver):
 def show_progress(
     *, verbose: bool, pacer: QuotaPacer, total: int | None, kept: str
 ) -> Iterator[ScanProgress]:
-    """A bar while the scan runs, on a terminal; where it ends early, what it has kept.
+    """A bar while the scan runs, or lines where there is no terminal; where it ends early, what it has kept.
 
     Args:
         verbose: whether requests are shown instead of the bar.
@@ -99,11 +109,10 @@ def show_progress(
     ended = threading.Event()
 
     def tick() -> None:
-        while not ended.wait(_TICK_SECONDS):
+        while not ended.wait(_LINE_SECONDS if bar is None else _TICK_SECONDS):
             progress.tick(pacer)
 
-    if bar is not None:
-        threading.Thread(target=tick, daemon=True).start()
+    threading.Thread(target=tick, daemon=True).start()
     try:
         yield progress
     except BaseException:

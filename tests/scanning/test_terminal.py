@@ -61,14 +61,17 @@ def test_a_bar_shows_how_many_and_a_summary_why(hub: Hub) -> None:
     assert re.search(r"not-found +1", shown)
 
 
-def test_a_bar_says_what_it_waits_for_and_ctrl_c_ends_the_wait(hub: Hub, tmp_path: Path) -> None:
+def test_a_bar_says_what_it_waits_for_and_ctrl_c_ends_the_wait(
+    hub: Hub, scan: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    names = [f"org/m{number}" for number in range(40)]
     server = hub(*models(40), settings=Settings(quotas={"api": 10}, window_seconds=290))
     output = tmp_path / "out.jsonl"
     started = time.monotonic()
 
     code, shown = scan_on_a_terminal(
         server,
-        *(f"org/m{number}" for number in range(40)),
+        *names,
         "-o",
         str(output),
         interrupt_after=r"Hub quota \(api\): \d+ (s|min)",
@@ -76,9 +79,16 @@ def test_a_bar_says_what_it_waits_for_and_ctrl_c_ends_the_wait(hub: Hub, tmp_pat
 
     assert code == 130
     assert time.monotonic() - started < 60
-    kept = len(read_lines(output))
-    assert 0 < kept <= 10
-    assert f"{kept} answers are kept in {output}" in re.sub(r"\s+", " ", shown)
+    kept = read_lines(output)
+    assert 0 < len(kept) <= 10
+    assert f"{len(kept)} answers are kept in {output}" in re.sub(r"\s+", " ", shown)
+
+    server.settings = Settings(quotas={})
+    server.clear_log()
+    assert scan(*names, "-o", output).code == 0
+    assert {line["repo"] for line in read_lines(output)} == set(names)
+    asked = {entry.path.removeprefix("/api/models/") for entry in server.requests}
+    assert not asked & {line["repo"] for line in kept}, "the same command goes on"
 
 
 def test_a_pipe_gets_the_summary_alone(hub: Hub, scan: Callable[..., Outcome]) -> None:
@@ -87,6 +97,22 @@ def test_a_pipe_gets_the_summary_alone(hub: Hub, scan: Callable[..., Outcome]) -
     outcome = scan("org/m0", "org/m1")
 
     assert re.fullmatch(r"hubmem: 2 reports, 0 skipped · \d+ requests, \d+ k?B · \d+ s\n", outcome.err)
+
+
+def test_a_log_gets_a_line_now_and_then(
+    hub: Hub, scan: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hubmem.cli.scan_progress._LINE_SECONDS", 0.2)
+    hub(*models(12), settings=Settings(quotas={"api": 8}, window_seconds=1.0))
+
+    outcome = scan(*(f"org/m{number}" for number in range(12)), "org/none")
+
+    *lines, summary, _ = outcome.err.splitlines()
+    assert "12 reports, 1 skipped" in summary
+    assert lines
+    assert all(re.match(r"hubmem: \d+ repos, \d+\.\d repos/s", line) for line in lines)
+    assert any("Hub quota (api): 1 s" in line for line in lines)
+    assert "\r" not in outcome.err
 
 
 def test_verbose_shows_each_request(hub: Hub, scan: Callable[..., Outcome]) -> None:
