@@ -264,9 +264,13 @@ def _more_devices(question: Question) -> Iterator[Change]:
 
 
 def _bigger_device(question: Question) -> Iterator[Change]:
-    """The accelerator of the same maker and kind with the least memory that is enough."""
+    """The accelerator of the same maker and kind, no poorer in formats, with the least memory that is enough."""
     gpu = question.gpu
-    alike = (other for other in catalogue() if (other.vendor, other.kind) == (gpu.vendor, gpu.kind))
+    alike = (
+        other
+        for other in catalogue()
+        if (other.vendor, other.kind) == (gpu.vendor, gpu.kind) and set(gpu.dtypes) <= set(other.dtypes)
+    )
     bigger = sorted(alike, key=lambda other: other.memory_bytes)
     for other in bigger:
         target = Target(gpu=other, count=question.gpus)

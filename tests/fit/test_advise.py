@@ -1,0 +1,188 @@
+"""Advice: every line is planned, and they come in the order of what they cost."""
+
+from dataclasses import replace
+
+import pytest
+from hubmem import inspect
+from hubmem.fit.advise import Advice, Question, changes_to_yes
+from hubmem.fit.gpus import find, parse_target
+from hubmem.fit.siblings import published_in
+from hubmem.fit.verdict import Answer, hold
+from hubmem.hub.siblings import Sibling
+from hubmem.memory.workload import Workload
+from hubmem.report import Report
+
+LLAMA = "meta-llama/Llama-3.1-8B"
+FP8_REPO = Sibling(repo="org/Llama-FP8-dynamic", words=frozenset({"llama", "fp8", "dynamic"}))
+GPTQ_REPO = Sibling(repo="org/Llama-GPTQ-Int4", words=frozenset({"llama", "gptq", "int4"}))
+
+
+def report_of(repo: str = LLAMA, **request) -> Report:
+    return inspect(repo, offline=True, **request)
+
+
+def advice_on(gpu: str, repo: str = LLAMA, **request) -> list[Advice]:
+    """The advice on one GPU, each line of it planned once more."""
+    [verdict] = report_of(repo, gpus=[gpu], **request).verdicts
+    assert verdict.fit.answer is Answer.NO
+    for advice in verdict.advice:
+        fit = hold(verdict.solver.plan_for(advice.change.workload), advice.change.gpu)
+        assert fit.answer is advice.answer is not Answer.NO
+        assert fit.free == advice.free
+    return list(verdict.advice)
+
+
+def kinds(advice: list[Advice]) -> list[str]:
+    return [each.change.text for each in advice]
+
+
+def test_weights_go_before_layers_on_the_host_and_money_goes_last():
+    assert kinds(advice_on("RTX-4060-Ti-16GB")) == [
+        "FP8 weights",
+        "4-bit (nf4) weights",
+        "27 of 32 layers on the GPU (device_map)",
+        "2× RTX-4060-Ti-16GB (TP2)",
+        "1× RTX-4090",
+    ]
+
+
+def test_a_shorter_context_is_a_whole_number_of_k():
+    [text] = [text for text in kinds(advice_on("RTX-4090", context=65536)) if "context" in text]
+
+    assert text == "a context of 33k"
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpu", "cache"),
+    [
+        ("vllm", "L4", "an FP8 cache"),
+        ("vllm", "A10G", None),
+        ("vllm", "22GiB", "an FP8 cache"),
+        ("llama.cpp", "A10G", "a q8_0 cache"),
+        ("transformers", "L4", None),
+    ],
+)
+def test_a_narrower_cache_is_proposed_where_engine_and_gpu_have_one(engine, gpu, cache):
+    texts = kinds(advice_on(gpu, engine=engine, context={"vllm": 56_000}.get(engine, 90_000)))
+
+    assert [text for text in texts if "cache" in text] == ([cache] if cache else [])
+
+
+@pytest.mark.parametrize(("gpu", "label"), [("L4", "FP8"), ("A10G", "8-bit (int8)"), ("22GiB", "FP8")])
+def test_eight_bits_are_fp8_only_where_the_gpu_computes_in_it_or_nobody_knows(gpu, label):
+    texts = kinds(advice_on(gpu, "Qwen/Qwen3-14B"))
+
+    assert texts[0] == f"{label} weights"
+
+
+def test_a_chosen_precision_is_not_second_guessed():
+    assert not [text for text in kinds(advice_on("8GiB", dtype="fp8")) if "weights" in text]
+
+
+class TestLayersOnTheHost:
+    @pytest.mark.parametrize(("engine", "said"), [("transformers", "device_map"), ("llama.cpp", "-ngl")])
+    def test_as_many_layers_stay_as_fit_and_the_host_holds_the_rest(self, engine, said):
+        [verdict] = report_of(gpus=["8GiB"], engine=engine).verdicts
+        [advice] = [each for each in verdict.advice if "layers on the GPU" in each.change.text]
+        kept = advice.change.workload.gpu_layers
+        one_more = verdict.solver.plan_for(replace(advice.change.workload, gpu_layers=kept + 1))
+        plan = verdict.solver.plan_for(advice.change.workload)
+
+        assert said in advice.change.text
+        assert hold(one_more, verdict.gpu).answer is Answer.NO
+        assert advice.change.host_bytes == sum(term.nbytes for term in plan.host) > 0
+        assert "GiB of host RAM" in advice.outcome
+
+    def test_vllm_has_no_such_thing(self):
+        assert not [text for text in kinds(advice_on("8GiB", engine="vllm")) if "layers" in text]
+
+
+class TestTraining:
+    def test_time_goes_before_quality_and_money(self):
+        assert kinds(advice_on("A100-40GB", train="full", context=2048)) == [
+            "LoRA instead of full fine-tuning",
+            "QLoRA",
+            "optimizer states on the host (ZeRO-1)",
+            "weights and states on the host (ZeRO-3)",
+            "4× A100-40GB (ZeRO-1 DP4)",
+            "1× A100-PCIE-80GB",
+        ]
+
+    def test_checkpointing_is_proposed_where_activations_are_what_is_too_much(self):
+        assert kinds(advice_on("RTX-4090", train="lora", context=4096))[0] == "activation checkpointing"
+
+    def test_what_leaves_for_the_host_is_what_the_device_no_longer_holds(self):
+        advice = advice_on("A100-40GB", train="full", context=1024, checkpointing="full")
+        [moved] = [each for each in advice if each.change.text.startswith("optimizer states")]
+
+        assert moved.change.workload.offload == "optimizer"
+        assert moved.change.host_bytes >= 4 * 8_030_261_248
+
+    def test_the_lowest_stage_over_the_fewest_devices_is_proposed(self):
+        advice = advice_on("RTX-4090", train="full", context=1024, checkpointing="full")
+        [shared] = [each for each in advice if "ZeRO-" in each.change.text and "× " in each.change.text]
+        workload = shared.change.workload
+
+        [verdict] = report_of(gpus=["RTX-4090"], train="full", context=1024, checkpointing="full").verdicts
+        fewer = replace(workload, zero=workload.zero - 1)
+        assert hold(verdict.solver.plan_for(fewer), verdict.gpu).answer is Answer.NO
+
+
+class TestSiblings:
+    def question(self, *siblings: Sibling) -> Question:
+        [verdict] = report_of(gpus=["L4"]).verdicts
+        asked = Workload(context=65_536, engine="vllm")
+        return Question(
+            plan_for=verdict.solver.plan_for,
+            undivided=asked,
+            asked=asked,
+            gpu=find("L4"),
+            gpus=1,
+            max_context=131_072,
+            siblings=siblings,
+        )
+
+    def weights(self, *siblings: Sibling) -> list[str]:
+        return [each.text for each in changes_to_yes(self.question(*siblings)) if "weights" in each.text]
+
+    def test_a_published_repo_is_named(self):
+        assert self.weights(FP8_REPO)[0] == "FP8 weights, published as org/Llama-FP8-dynamic"
+
+    def test_of_precisions_alike_the_published_one_is_taken(self):
+        assert self.weights(GPTQ_REPO)[-1] == "4-bit (GPTQ) weights, published as org/Llama-GPTQ-Int4"
+
+    def test_without_one_the_usual_precision_is_advised_unnamed(self):
+        assert not [text for text in self.weights() if "published" in text]
+
+    @pytest.mark.parametrize(
+        ("words", "precision"),
+        [
+            ({"model", "fp8"}, "fp8"),
+            ({"model", "quantized", "w8a8"}, "int8"),
+            ({"bitsandbytes", "4-bit"}, "nf4"),
+            ({"model", "bnb", "4bit"}, "nf4"),
+            ({"awq", "4-bit"}, "awq-int4"),
+            ({"gptq", "4-bit"}, "gptq-int4"),
+            ({"model", "gguf"}, "gguf:Q4_K_M"),
+        ],
+    )
+    def test_words_of_tags_and_names_tell_the_precision(self, words, precision):
+        assert published_in(precision, [Sibling(repo="org/it", words=frozenset(words))]) == "org/it"
+
+    def test_eight_bits_of_bitsandbytes_are_not_taken_for_four(self):
+        eight = Sibling(repo="org/it", words=frozenset({"bitsandbytes", "8-bit"}))
+
+        assert published_in("nf4", [eight]) is None
+        assert published_in("int8", [eight]) == "org/it"
+
+
+def test_a_bigger_gpu_is_the_smallest_of_the_make_that_fits_easily():
+    [bigger] = [each for each in advice_on("L4", "Qwen/Qwen3-14B") if each.change.gpu.name != "L4"]
+
+    assert bigger.answer is Answer.FITS
+    assert bigger.change.gpu.vendor == "nvidia"
+    assert bigger.change.gpu.memory_bytes > find("L4").memory_bytes
+
+
+def test_a_device_known_by_its_size_alone_is_not_told_of_a_bigger_one():
+    assert all(each.change.gpu == parse_target("8GiB").gpu for each in advice_on("8GiB"))

@@ -1,0 +1,91 @@
+"""The machine beside the accelerators, and the machines one can rent."""
+
+import pytest
+from hubmem import inspect
+from hubmem.errors import UsageError
+from hubmem.fit.gpus import find
+from hubmem.fit.hosting import Host, parse_bandwidth
+from hubmem.fit.verdict import Answer, hold
+from hubmem.report import Report
+from hubmem.units import GIB
+
+LLAMA_70B = "meta-llama/Llama-3.1-70B"
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return inspect(LLAMA_70B, offline=True, cloud=True, bandwidth="10Gbit/s")
+
+
+def test_the_checkpoint_is_on_disk_and_one_file_at_a_time_in_ram(report):
+    """141,107,412,992 bytes in 30 files, of which a bundled snapshot knows the mean."""
+    assert report.host.disk_bytes == 141_107_412_992
+    assert report.host.load_bytes == -(-141_107_412_992 // 30)
+    assert report.host.resident_bytes == 0
+
+
+def test_a_download_takes_at_least_its_bits_over_the_bandwidth(report):
+    assert report.host.download_seconds == pytest.approx(141_107_412_992 * 8 / 10e9)
+
+
+def test_what_an_engine_leaves_in_ram_is_added():
+    host = inspect(LLAMA_70B, offline=True, engine="llama.cpp", gpu_layers=40, gpus=["H100"]).host
+
+    assert host.resident_bytes > 60 * GIB
+    assert host.ram_bytes == host.load_bytes + host.resident_bytes
+
+
+def test_every_machine_offered_holds_the_plan_on_no_more_gpus_than_it_has(report):
+    solver = report.verdicts[0].solver
+    assert len(report.offers) > 20
+    for offer in report.offers:
+        fit = hold(solver.plan_for(offer.cell.workload), find(offer.machine.gpu))
+        assert fit == offer.cell.fit
+        assert fit.answer is not Answer.NO
+        assert offer.cell.workload.devices == offer.cell.gpus <= offer.machine.gpus
+
+
+def test_the_smallest_machine_comes_first(report):
+    sizes = [offer.machine.gpus * find(offer.machine.gpu).memory_bytes for offer in report.offers]
+
+    assert sizes == sorted(sizes)
+
+
+def test_machines_too_small_are_not_offered(report):
+    names = {offer.machine.name for offer in report.offers}
+
+    assert "aws:g5.xlarge" not in names
+    assert {"aws:p4de.24xlarge", "azure:NC48ads_A100_v4", "hf:a100x4"} <= names
+
+
+def test_a_machine_whose_ram_cannot_load_a_file_is_not_offered():
+    """One file of 30 GiB of weights fits an A10G in 4 bits, and not the 15 GiB of RAM of the smallest machine."""
+    report = inspect("mistralai/Mistral-7B-v0.1", offline=True, cloud=True, engine="vllm")
+    needed = report.host.ram_bytes
+
+    known = [offer.machine.host_ram_gib for offer in report.offers if offer.machine.host_ram_gib]
+    assert min(known) * GIB >= needed
+
+
+def test_a_division_that_is_asked_for_needs_as_many_gpus():
+    report = inspect(LLAMA_70B, offline=True, cloud=True, tp=4)
+
+    assert {offer.cell.gpus for offer in report.offers} == {4}
+    assert min(offer.machine.gpus for offer in report.offers) == 4
+
+
+def test_nothing_is_searched_unasked():
+    assert inspect("openai-community/gpt2", offline=True).offers is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fast", "1", "1Gbit", "0Gbit/s", "-1Gbit/s", "1e9bit/s", "9" * 30 + "Gbit/s"]
+)
+def test_what_is_no_speed_is_a_usage_error(text):
+    with pytest.raises(UsageError):
+        parse_bandwidth(text)
+
+
+def test_a_host_needs_ram_for_both():
+    assert Host(disk_bytes=8, load_bytes=2, resident_bytes=3, bits_per_second=8).ram_bytes == 5
+    assert Host(disk_bytes=8, load_bytes=2, resident_bytes=3, bits_per_second=8).download_seconds == 8
