@@ -21,6 +21,7 @@ _ALONE: Mapping[str, Any] = {
     "sequence_parallel": False,
     "zero": 0,
     "offload": "none",
+    "gpu_layers": None,
 }
 
 
