@@ -62,6 +62,7 @@ class Act:
     repository: Path
     machine: Path
     environment: dict[str, str] = field(default_factory=dict)
+    published: dict[str, Path] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, folder: Path) -> "Act":
@@ -80,8 +81,17 @@ class Act:
         (stand_in / "action.yml").write_text(_STAND_IN)
         (programs / "uv").write_text(_UV.format(python=sys.executable))
         (programs / "uv").chmod(0o755)
-        _commit(stand_in)
+        commit(stand_in)
         return act
+
+    def publish(self, place: str) -> None:
+        """Move the Action out of the repository, to be fetched from `OWNER/NAME@REF` as another repository's."""
+        folder = self.machine / "published"
+        folder.mkdir()
+        for path in list(self.repository.iterdir()):
+            shutil.move(path, folder)
+        commit(folder)
+        self.published[place] = folder
 
     def workflow(self, text: str, name: str = "workflow.yml") -> None:
         """The only workflow of the repository."""
@@ -92,16 +102,15 @@ class Act:
 
     def run(self, event: str = "push", payload: dict[str, Any] | None = None, *, job: str = "") -> "Ran":
         """Commit what is in the repository, and run its workflow."""
-        commit = _commit(self.repository)
+        committed = commit(self.repository)
         event_file = self.machine / "event.json"
         event_file.write_text(json.dumps(payload or {}))
-        setup_uv = _SETUP_UV.findall((ROOT / "action.yml").read_text(encoding="utf-8"))[0]
         command = [
             tool("act"), event,
             "--platform", "ubuntu-latest=-self-hosted",
             "--no-cache-server",
             "--eventpath", str(event_file),
-            "--local-repository", f"{setup_uv}={self.machine / 'setup-uv'}",
+            *self._local_repositories(),
             *(["--job", job] if job else []),
             *(word for name, value in self.environment.items() for word in ("--env", f"{name}={value}")),
         ]  # fmt: skip
@@ -118,7 +127,14 @@ class Act:
                 "PATH": os.pathsep.join([str(self.machine / "bin"), os.environ["PATH"]]),
             },
         )
-        return Ran(succeeded=done.returncode == 0, log=done.stdout + done.stderr, commit=commit)
+        return Ran(succeeded=done.returncode == 0, log=done.stdout + done.stderr, commit=committed)
+
+    def _local_repositories(self) -> list[str]:
+        [setup_uv] = _SETUP_UV.findall((ROOT / "action.yml").read_text(encoding="utf-8"))
+        places = {setup_uv: self.machine / "setup-uv", **self.published}
+        return [
+            word for place, folder in places.items() for word in ("--local-repository", f"{place}={folder}")
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +146,18 @@ class Ran:
     commit: str
 
 
-def _commit(folder: Path) -> str:
+def commit(folder: Path) -> str:
+    """Commit everything in a folder, a repository from now on; the commit's hash."""
+    git(folder, "init", "-q")
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "a commit")
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints, as somebody whose branches begin at main."""
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
-    for arguments in (["init", "-q"], ["add", "--all"], ["commit", "-q", "--allow-empty", "-m", "a commit"]):
-        subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
     done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
     )
-    return done.stdout.strip()
+    return done.stdout
