@@ -6,17 +6,23 @@ Symbols: r rank; a layer maps d inputs to k outputs.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from hubmem.errors import UsageError
+from hubmem.memory.optimizers import Shape
+from hubmem.memory.programs.mlp import EXPERTS_DOWN, EXPERTS_GATE_UP
 from hubmem.weights.census import Census, TensorGroup
 from hubmem.weights.precision import is_linear
 from hubmem.weights.roles import Role
 
-# PEFT's `all-linear` leaves the output head alone; experts are parameters of three dimensions, embeddings and
-# routers no linear layers (peft 0.21, tuners/tuners_utils.py, _maybe_include_all_linear_layers).
+# PEFT's `all-linear` leaves the output head alone; embeddings are no linear layers, and experts and routers are
+# parameters (peft 0.21, tuners/tuners_utils.py, _maybe_include_all_linear_layers), but see `_expert_matrices`.
 _NEVER = frozenset(
     {Role.EMBEDDING, Role.EXPERTS, Role.ROUTER, Role.NORM, Role.BUFFER, Role.VISION, Role.AUDIO}
 )
+
+_HALF_OF_GATE_UP = re.compile(r"\.(gate_proj|up_proj|w1|w3)(\.weight)?$")
+_GATE_UP = re.compile(r"\.gate_up_proj(\.weight)?$")
 
 # The last part of a layer's name, in the spelling of each family, by the place its program has for it.
 _PLACES: tuple[tuple[str, str], ...] = (
@@ -47,24 +53,64 @@ class Adaptation:
 
     def parameters(self, rank: int) -> int:
         """Σ r·(d + k) over the layers adapted (Hu et al., arXiv 2106.09685, section 4.1)."""
-        return sum(group.count * rank * sum(group.unpacked or ()) for group in self.groups)
+        return sum(
+            group.count * prod(shape) for group in self.groups for shape in adapter_shapes(group, rank)
+        )
 
 
-def adapt(census: Census, targets: str) -> Adaptation:
+def adapt(census: Census, targets: str, *, experts: bool = False) -> Adaptation:
     """Adapters beside the layers that `targets` names: `attention`, `all-linear`, or names with commas.
 
     A name means every layer that ends in it, as in PEFT's `target_modules`.
+
+    Args:
+        census: the model's tensors.
+        targets: which layers.
+        experts: whether all linear layers are the router and the experts too.
 
     Raises:
         UsageError: no layer is called so.
     """
     groups = tuple(_adapted(census, targets))
+    if experts and targets == "all-linear":
+        groups += tuple(_expert_matrices(census))
     if not groups:
         names = sorted({_module(group).rpartition(".")[2] for group in _linear(census)})
         raise UsageError(
             f"No linear layer of this model is called {targets!r}.", hint=f"It has: {', '.join(names)}."
         )
     return Adaptation(groups=groups, places=frozenset(map(place_of, groups)))
+
+
+def adapter_shapes(group: TensorGroup, rank: int) -> tuple[Shape, Shape]:
+    """A and B beside one matrix, or beside one parameter that holds those of all experts.
+
+    Gate and up projection of experts are one parameter, whose adapters have twice the rank.
+
+    Source: peft 0.21, utils/transformers_weight_conversion.py, _convert_peft_config_moe, and
+    tuners/lora/layer.py, ParamWrapper.
+    """
+    assert group.unpacked is not None
+    *stacked, outputs, inputs = group.unpacked
+    rank *= prod(stacked)
+    if group.role is Role.EXPERTS and _GATE_UP.search(group.template):
+        rank *= 2
+    if group.role is Role.EXPERTS and _HALF_OF_GATE_UP.search(group.template):
+        outputs *= 2
+    return (rank, inputs), (outputs, rank)
+
+
+def _expert_matrices(census: Census) -> Iterator[TensorGroup]:
+    """What `all-linear` means besides in a mixture whose experts were linear layers in transformers 4.
+
+    Source: peft 0.21, utils/transformers_weight_conversion.py, _MOE_TARGET_MODULE_MAPPING.
+    """
+    routing = (Role.EXPERTS, Role.ROUTER)
+    return (
+        group
+        for group in census.groups
+        if group.role in routing and is_linear(group) and "shared_expert_gate" not in group.template
+    )
 
 
 def _adapted(census: Census, targets: str) -> Iterator[TensorGroup]:
@@ -101,6 +147,10 @@ def place_of(group: TensorGroup) -> str:
     module = _module(group)
     if group.role is Role.HEAD:
         return "transform"
+    if group.role is Role.ROUTER:
+        return "router"
+    if group.role is Role.EXPERTS:
+        return EXPERTS_DOWN if module.endswith(("down_proj", "w2")) else EXPERTS_GATE_UP
     for place, pattern in _PLACES:
         if re.search(rf"\.({pattern})$", module):
             return place

@@ -21,7 +21,10 @@ _BIASES = (Extent.SQUARE, Extent.CROSS_SQUARE)
 def segments_of(rank: Rank, regime: Regime) -> tuple[Segment, ...]:
     """The embedding, the layers in their order, the head with the loss; an encoder's before a decoder's."""
     assert rank.architecture is not None
-    return tuple(_Model(rank, regime, rank.architecture).segments())
+    segments = _Model(rank, regime, rank.architecture).segments()
+    if regime.arithmetic.autocast:
+        return tuple(segments)
+    return tuple(replace(segment, within_autocast=False) for segment in segments)
 
 
 class _Model:

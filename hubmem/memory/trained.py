@@ -6,8 +6,9 @@ from math import prod
 
 from hubmem import dtypes
 from hubmem.errors import UsageError
-from hubmem.memory.adapters import adapt, place_of
+from hubmem.memory.adapters import adapt, adapter_shapes, place_of
 from hubmem.memory.optimizers import Shape
+from hubmem.memory.programs.computation import Computation
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.tape import Adapters, Arithmetic
 from hubmem.memory.workload import Workload
@@ -80,12 +81,10 @@ def regime_of(architecture: Architecture | None, census: Census, workload: Workl
     """
     if workload.train == "full":
         return _full(census, workload)
+    computation = computation_of(architecture, census) if architecture else Computation()
     if workload.train == "lora":
-        return _lora(architecture, census, workload)
-    regime = _qlora(census, workload)
-    if architecture and computation_of(architecture, census).down_float32:
-        return replace(regime, whole=frozenset({"down_proj"}))
-    return regime
+        return _lora(architecture, census, workload, computation)
+    return _qlora(census, workload, computation)
 
 
 def _full(census: Census, workload: Workload) -> Regime:
@@ -116,7 +115,9 @@ def _full(census: Census, workload: Workload) -> Regime:
     )
 
 
-def _lora(architecture: Architecture | None, census: Census, workload: Workload) -> Regime:
+def _lora(
+    architecture: Architecture | None, census: Census, workload: Workload, computation: Computation
+) -> Regime:
     """Frozen weights as they are stored, or in the dtype that is computed in; adapters beside them."""
     name = workload.weight_dtype or {"fp32": "fp32", "bf16": "bf16"}.get(workload.precision)
     if name is None:
@@ -125,10 +126,11 @@ def _lora(architecture: Architecture | None, census: Census, workload: Workload)
     target = precision.parse(name)
     if target.matrix_nbytes is not None:
         raise UsageError(f"LoRA over weights in {target.label} is QLoRA.", hint="Ask for --train qlora.")
-    return _with_adapters(census, workload, target, itemsize=target.kept_bits // 8, quantized=False)
+    itemsize = target.kept_bits // 8
+    return _with_adapters(census, workload, computation, target, itemsize=itemsize, quantized=False)
 
 
-def _qlora(census: Census, workload: Workload) -> Regime:
+def _qlora(census: Census, workload: Workload, computation: Computation) -> Regime:
     """4-bit weights with double quantization; what is not quantized is cast to float32.
 
     Source: Dettmers et al., arXiv 2305.14314; peft, prepare_model_for_kbit_training.
@@ -139,13 +141,22 @@ def _qlora(census: Census, workload: Workload) -> Regime:
             f"QLoRA quantizes a model itself, and {packed.template} is quantized already.",
             hint="Train an adapter over it with --train lora, or start from the original weights.",
         )
-    return _with_adapters(census, workload, precision.parse("nf4-dq"), itemsize=_FLOAT32, quantized=True)
+    regime = _with_adapters(
+        census, workload, computation, precision.parse("nf4-dq"), itemsize=_FLOAT32, quantized=True
+    )
+    return replace(regime, whole=frozenset({"down_proj"})) if computation.down_float32 else regime
 
 
 def _with_adapters(
-    census: Census, workload: Workload, target: precision.Target, *, itemsize: int, quantized: bool
+    census: Census,
+    workload: Workload,
+    computation: Computation,
+    target: precision.Target,
+    *,
+    itemsize: int,
+    quantized: bool,
 ) -> Regime:
-    adaptation = adapt(census, workload.lora_targets)
+    adaptation = adapt(census, workload.lora_targets, experts=computation.adapts_experts)
     own = itemsize if workload.adapter_dtype == "model" else _FLOAT32
     adapters = Adapters(
         rank=workload.rank,
@@ -172,9 +183,7 @@ def _with_adapters(
 def _adapters_of(groups: tuple[TensorGroup, ...], adapters: Adapters) -> Iterator[Trained]:
     """A and B of each matrix, and with DoRA a magnitude for each of its outputs."""
     for group in groups:
-        assert group.unpacked is not None
-        outputs, inputs = group.unpacked
-        shapes: tuple[Shape, ...] = ((adapters.rank, inputs), (outputs, adapters.rank))
+        shapes: tuple[Shape, ...] = adapter_shapes(group, adapters.rank)
         if adapters.dora:
-            shapes += ((outputs,),)
+            shapes += (shapes[1][:1],)
         yield Trained(group=group, shapes=shapes, itemsize=adapters.itemsize)

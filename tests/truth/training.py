@@ -123,6 +123,18 @@ def _models() -> dict[str, Any]:
     return dict(json.loads(lzma.decompress((_PEAKS / "models.json.xz").read_bytes())))
 
 
+@cache
+def _attention_targets() -> dict[str, str]:
+    """Of each model the layers that LoRA on its attention adapts, by the end of their names."""
+    rows = json.loads((_PEAKS / "models.json").read_text(encoding="utf-8"))
+    return {row["name"]: ",".join(row.get("lora", ("q_proj", "k_proj", "v_proj", "o_proj"))) for row in rows}
+
+
+def _targets(row: Row) -> str:
+    attention = row["lora_targets"] == "attention"
+    return _attention_targets()[row["model"]] if attention else row["lora_targets"]
+
+
 def _group(row: Row) -> str:
     if row["quantization"]:
         return "QLoRA peak"
@@ -156,7 +168,7 @@ def _training(row: Row) -> dict[str, Any]:
         "checkpointing": "full" if row["checkpointing"] == "True" else "none",
         "optimizer": _OPTIMIZERS.get(row["optimizer"], row["optimizer"]),
         "rank": int(row["lora_rank"]) or 16,
-        "lora_targets": lora or "attention",
+        "lora_targets": _targets(row) or "attention",
         "adapter_dtype": "fp32" if row["adapter_fp32"] == "True" or not lora else "model",
         "lora_dropout": float(row["lora_dropout"]),
         "dora": row["dora"] == "True",

@@ -101,6 +101,7 @@ class Computation:
         fused_gate: whether gate and up projection are one matrix.
         down_float32: whether the MLP's last matrix stays in float32 where others are quantized.
         qk_norm: whether queries and keys have norms of their own.
+        adapts_experts: whether PEFT takes router and experts for linear layers.
         routing_float32: whether the weights of chosen experts are float32.
         attention_held: whether a layer refers to attention's output until it returns.
         norms_held: whether a layer refers to all its norms' outputs until it returns.
@@ -140,6 +141,7 @@ class Computation:
     fused_gate: bool = False
     down_float32: bool = False
     qk_norm: bool = False
+    adapts_experts: bool = False
     routing_float32: bool = False
     attention_held: bool = False
     norms_held: bool = False

@@ -98,11 +98,13 @@ _BART = Computation(
 )
 
 _ROWS: dict[str, Computation] = {
-    "llama mistral qwen2 mixtral smollm3 granite qwen2_moe granitemoe seed_oss": _LLAMA,
+    "llama mistral qwen2 smollm3 granite granitemoe seed_oss": _LLAMA,
+    "mixtral minimax_m2 qwen2_moe": replace(_LLAMA, adapts_experts=True),
     "ernie4_5": replace(_LLAMA, rotation=Rotation.FULL_FLOAT32),
-    "qwen3 qwen3_moe hunyuan_v1_dense olmoe": replace(_LLAMA, qk_norm=True),
-    "deepseek_v2 deepseek_v3": replace(_LLAMA, routing_float32=True),
-    "glm4_moe": replace(_LLAMA, rotation=Rotation.PARTIAL, routing_float32=True),
+    "qwen3 hunyuan_v1_dense": replace(_LLAMA, qk_norm=True),
+    "qwen3_moe olmoe": replace(_LLAMA, qk_norm=True, adapts_experts=True),
+    "deepseek_v2 deepseek_v3 dots1": replace(_LLAMA, routing_float32=True, adapts_experts=True),
+    "glm4_moe": replace(_LLAMA, rotation=Rotation.PARTIAL, routing_float32=True, adapts_experts=True),
     "phimoe": replace(_LLAMA, norm=Norm.LAYER),
     "helium gemma": replace(_LLAMA, norm=Norm.RMS_FLOAT32),
     "gemma2": replace(

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 from hubmem.memory.programs.computation import Activation, Computation
 from hubmem.memory.programs.linear import linear
-from hubmem.memory.programs.operators import FLOAT32, add, copy, dropout, in_float32, multiply, unary
+from hubmem.memory.programs.operators import FLOAT32, add, copy, dropout, in_float32, multiply, unary, weight
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 from hubmem.models.architecture import Dense, Experts, FeedForward
+
+# What adapters' targets call the two parameters that hold all experts' matrices.
+EXPERTS_GATE_UP, EXPERTS_DOWN = "experts.gate_up_proj", "experts.down_proj"
 
 
 def feed_forward(tape: Tape, computation: Computation, part: FeedForward, x: Value, hidden: int) -> Value:
@@ -150,10 +153,11 @@ def _routed(tape: Tape, computation: Computation, part: Experts, x: Value, hidde
 
     Source: transformers 5.23, integrations/moe.py, grouped_mm_experts_forward.
     """
+    into, back = _matrices_of_experts(tape, part, hidden)
     (chosen,) = tape.run("gather", (x,), (_per_choice("chosen tokens", "k·h", part, hidden, x.itemsize),))
-    with tape.holding(chosen) as held:
-        inner = _between_matrices(tape, computation, part, chosen)
-        out = _grouped(tape, part, inner, name="down_proj", symbol="k·h", width=hidden)
+    with tape.holding(chosen, into, back) as held:
+        inner = _between_matrices(tape, computation, part, chosen, into)
+        out = _grouped(tape, part, inner, back, symbol="k·h", width=hidden)
         held.append(out)
         weights = _per_choice(
             "routing weights", "k", part, 1, FLOAT32 if computation.routing_float32 else x.itemsize
@@ -165,12 +169,34 @@ def _routed(tape: Tape, computation: Computation, part: Experts, x: Value, hidde
     return made
 
 
-def _between_matrices(tape: Tape, computation: Computation, part: Experts, chosen: Value) -> Value:
+def _matrices_of_experts(tape: Tape, part: Experts, hidden: int) -> tuple[Value, Value]:
+    """All experts' matrices, into and back; with adapters beside them W + B·A, made whole in each pass.
+
+    Source: peft 0.21, tuners/lora/layer.py, ParamWrapper._activate_lora.
+    """
+    inner = (2 if part.gated else 1) * part.width
+    sizes = ((EXPERTS_GATE_UP, hidden * inner), (EXPERTS_DOWN, part.width * hidden))
+    into, back = (_experts_own(tape, name, part.count * elements) for name, elements in sizes)
+    return into, back
+
+
+def _experts_own(tape: Tape, name: str, elements: int) -> Value:
+    arithmetic = tape.arithmetic
+    own = weight(name, elements, arithmetic.itemsize, trained=arithmetic.base_trains)
+    if arithmetic.adapters is None or not arithmetic.adapters.adapt(name):
+        return own
+    factors = weight(f"{name} LoRA", 0, arithmetic.itemsize, trained=True)
+    merged = Storage(f"{name}, W + B·A", "weight", elements, arithmetic.itemsize, Extent.ONCE)
+    return tape.run(f"{name}, W + B·A", (own, factors), (merged,))[0]
+
+
+def _between_matrices(
+    tape: Tape, computation: Computation, part: Experts, chosen: Value, into: Value
+) -> Value:
     if not part.gated:
-        return _activation(
-            tape, computation, _grouped(tape, part, chosen, name="up_proj", symbol="k·w", width=part.width)
-        )
-    both = _grouped(tape, part, chosen, name="gate_up_proj", symbol="k·w", width=2 * part.width)
+        up = _grouped(tape, part, chosen, into, symbol="k·w", width=part.width)
+        return _activation(tape, computation, up)
+    both = _grouped(tape, part, chosen, into, symbol="k·w", width=2 * part.width)
     gate, up = tape.view(both, both.width // 2, both.width // 2)
     with tape.holding(both):
         if computation.activation is Activation.CLAMPED_GLU:
@@ -196,11 +222,8 @@ def _per_choice(label: str, symbol: str, part: Experts, width: int, itemsize: in
     return Storage(label, symbol, part.active * width, itemsize)
 
 
-def _grouped(tape: Tape, part: Experts, x: Value, *, name: str, symbol: str, width: int) -> Value:
+def _grouped(tape: Tape, part: Experts, x: Value, own: Value, *, symbol: str, width: int) -> Value:
     """One matrix an expert, one product for all; the gradient of all their weights is made at once."""
-    elements = part.count * (x.width // part.active) * width
-    storage = Storage(name, "weight", elements, tape.arithmetic.itemsize, Extent.ONCE, counted=False)
-    weight = Value(storage, elements, needs_grad=tape.arithmetic.base_trains, parameter=True)
-    saves = [value for value, other in ((x, weight), (weight, x)) if other.needs_grad]
-    (y,) = tape.run(name, (x, weight), (_per_choice(name, symbol, part, width, x.itemsize),), saves=saves)
-    return y
+    saves = [value for value, other in ((x, own), (own, x)) if other.needs_grad]
+    label = own.storage.label
+    return tape.run(label, (x, own), (_per_choice(label, symbol, part, width, x.itemsize),), saves=saves)[0]
