@@ -1,8 +1,10 @@
 """The guide is enough: each thing it tells to add is added where it says, to a copy, and then works.
 
-A row of the guide stands in a code block below the words "Into `NAME` of `FILE`:", or "Into `FILE`:" for a table of CSV.
+A row of the guide stands in a code block below the words "Into `NAME` of `FILE`:", or "Into `FILE`:" for a table of CSV
+or a new module.
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -15,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.accuracy import TruthSet
+from tests.accuracy import report as report_of_truth
 from tests.weights.memory_source import safetensors_file
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +50,8 @@ def follow(title: str, root: Path) -> None:
     """Add what a section says, below the line that opens its table or at the end of its file."""
     for addition in additions(title):
         path = root / addition["file"]
-        text = path.read_text(encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
         if addition["table"]:
             opening = re.compile(rf"^{addition['table']}\b.*\($\n", re.MULTILINE)
             assert len(opening.findall(text)) == 1, f"{addition['file']} opens {addition['table']} once"
@@ -91,7 +96,9 @@ def model(root: Path, tensors: Sequence[tuple[str, str, tuple[int, ...]]], **con
     return str(folder)
 
 
-@pytest.mark.parametrize("title", ["A model family", "A quantization", "An accelerator", "An optimizer"])
+@pytest.mark.parametrize(
+    "title", ["A model family", "A quantization", "An accelerator", "An optimizer", "A measurement"]
+)
 def test_a_thing_is_added_in_one_place(title: str):
     assert len(additions(title)) == 1
 
@@ -142,3 +149,17 @@ def test_an_optimizer_added_by_the_guide_keeps_its_states(copy: Path):
     states = next(term for term in found["plan"]["terms"] if term["name"] == "optimizer states")
 
     assert states["bytes"] == 3 * 2 * 124_439_808
+
+
+def test_a_measurement_added_by_the_guide_is_reported(tmp_path: Path):
+    follow("A measurement", tmp_path)
+    spec = importlib.util.spec_from_file_location("cards", tmp_path / "tests" / "truth" / "cards.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    text = "\n".join(report_of_truth([TruthSet.of(module)]))
+
+    assert "## cards\n\nPeaks that torch reported on an RTX 4090" in text
+    assert "what peaks on an RTX 4090 · rows 1 · " in text
