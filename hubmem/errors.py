@@ -4,7 +4,8 @@
 
     HubmemError
     ├── UsageError            2   the command line or a workload asks for something that cannot be
-    │   └── UnknownGpu        2   no such accelerator in the catalogue
+    │   ├── UnknownGpu        2   no such accelerator in the catalogue
+    │   └── CardRefused       2   a card that cannot be read or spliced; names the line
     ├── UnreadableRepo        3   this repo cannot be answered for
     │   ├── RepoNotFound      3   missing, or private and the token does not open it
     │   ├── RevisionNotFound  3
