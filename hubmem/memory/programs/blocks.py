@@ -3,7 +3,7 @@
 Symbols: h hidden size, q = heads·D, k = KV heads·D, f MLP width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
@@ -80,6 +80,7 @@ def trace_layer(block: Block, arithmetic: Arithmetic, *, input_needs_grad: bool 
     The first layer of a model with LoRA alone gets an input that wants no gradient.
     """
     tape = Tape(arithmetic)
+    block = _with_parts_to_run(block)
     itemsize = stream_itemsize(block.computation, arithmetic)
     stream = Storage("residual stream", "h", block.hidden, itemsize, Extent.STREAM)
     x = Value(stream, block.hidden, needs_grad=arithmetic.trains and input_needs_grad)
@@ -87,6 +88,14 @@ def trace_layer(block: Block, arithmetic: Arithmetic, *, input_needs_grad: bool 
     with tape.holding(x) as held:
         y = _LAYERS[block.computation.residual](tape, block, x, held)
     return tape.finish(y)
+
+
+def _with_parts_to_run(block: Block) -> Block:
+    """A layer of one part, or of a recurrence, has nothing that could run side by side."""
+    parallel = block.computation.residual in (Residual.PARALLEL, Residual.PARALLEL_TWO)
+    if parallel and (block.part is None or isinstance(block.mixer, Recurrence)):
+        return replace(block, computation=replace(block.computation, residual=Residual.PRE))
+    return block
 
 
 def stream_itemsize(computation: Computation, arithmetic: Arithmetic) -> int:
@@ -142,10 +151,12 @@ _LAYERS = {
 }
 
 
-def _parts(block: Block) -> tuple[_Part, ...]:
-    if isinstance(block.mixer, Recurrence):
-        return (_recurrence, _mlp)
-    return (_attention, _across, _mlp) if block.across else (_attention, _mlp)
+def _parts(block: Block) -> Iterator[_Part]:
+    yield _recurrence if isinstance(block.mixer, Recurrence) else _attention
+    if block.across:
+        yield _across
+    if block.part:
+        yield _mlp
 
 
 def _mlp(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:

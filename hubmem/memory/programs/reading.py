@@ -16,6 +16,8 @@ from hubmem.weights.roles import Role
 _HEAD_NORM = re.compile(r"(^|[._])(q|k|query|key)_?(layer_?)?norm")
 _FUSED_PROJECTION = re.compile(r"query_key_value|qkv|c_attn|Wqkv", re.IGNORECASE)
 _FUSED_GATE = re.compile(r"gate_up_proj|gate_and_up|Wi\.weight|wi_01")
+# Experts as transformers 4 named them, or as one parameter without biases, which those types have become.
+_EXPERTS = re.compile(r"\.experts\.(\{[^}]*\}|\d+)\.(gate_proj|w1)\b|\.experts\.gate_up_proj$")
 _POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings?|pos_embed)\b")
 _BEFORE = re.compile(r"input|pre|ln_1|norm_?1|attention_norm|attn_norm|before", re.IGNORECASE)
 
@@ -32,6 +34,7 @@ def read_computation(architecture: Architecture, census: Census) -> Computation:
         rotation=_rotation(architecture, learned=learned),
         fused_gate=_any(census, _FUSED_GATE),
         qk_norm=_any(census, _HEAD_NORM),
+        adapts_experts=_any(census, _EXPERTS),
         logits_float32=architecture.generates and not architecture.encoder,
         mlm_transform=encodes,
         embeddings_held=0 if encodes else 1,
@@ -70,13 +73,14 @@ def _rotation(architecture: Architecture, *, learned: bool) -> Rotation:
 
 
 def _residual(norms: tuple[str, ...], *, generates: bool) -> Residual:
+    before = any(map(_BEFORE.search, norms))
     if not generates:
-        return Residual.AFTER_SUM
+        return Residual.PRE if before else Residual.AFTER_SUM
     if len(norms) == 1:
         return Residual.PARALLEL
     if len(norms) >= 4:
         return Residual.SANDWICH
-    return Residual.PRE if any(map(_BEFORE.search, norms)) else Residual.POST
+    return Residual.PRE if before else Residual.POST
 
 
 def _layer_norms(census: Census) -> Iterator[str]:

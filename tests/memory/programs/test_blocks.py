@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from hubmem.memory.programs.blocks import Block, trace_layer
-from hubmem.memory.programs.computation import Activation, Computation, Norm, Projection, Rotation
+from hubmem.memory.programs.blocks import Block, Recurrence, trace_layer
+from hubmem.memory.programs.computation import Activation, Computation, Norm, Projection, Residual, Rotation
 from hubmem.memory.programs.kernels import Mask
 from hubmem.memory.programs.tape import Adapters, Arithmetic, Extent
 from hubmem.models.architecture import Dense, Experts
@@ -113,6 +113,26 @@ def test_views_of_one_projection_keep_all_of_it() -> None:
 def test_grouped_experts_keep_what_each_choice_goes_through() -> None:
     k, w = 2, 1024
     part = Experts(count=8, active=k, width=w, shared_width=0, gated=True)
-    without = replace(LLAMA_3_8B, part=None)
-    kept = _kept(replace(LLAMA_3_8B, part=part), BF16) - _kept(without, BF16)
-    assert kept == k * (2 * H + 2 * 2 * w + 2 * w + 2 * w + 2 * H + 2)
+    kept = _kept(replace(LLAMA_3_8B, part=part), BF16) - _kept(LLAMA_3_8B, BF16)
+    # In the place of the dense part, which keeps its input and four tensors of its width.
+    assert kept == k * (2 * H + 2 * 2 * w + 2 * w + 2 * w + 2 * H + 2) - 8 * F - 2 * H
+
+
+def test_a_layer_without_a_feed_forward_part_has_one_norm() -> None:
+    """Its norm's 6 bytes, the norm's output and the projections of attention; no second half."""
+    alone = _kept(replace(LLAMA_3_8B, part=None), BF16)
+    assert _kept(LLAMA_3_8B, BF16) - alone == 8 * F + (6 + 2) * H + 4
+
+
+def test_a_state_space_keeps_what_it_projects_convolves_and_gates() -> None:
+    inner = 2 * H
+    mixer = Recurrence(projected=2 * inner, inner=inner)
+    kept = _kept(replace(LLAMA_3_8B, mixer=mixer, part=None), BF16)
+    assert kept == (6 + 2) * H + 4 + 2 * 2 * inner + 3 * 2 * inner
+
+
+def test_one_norm_and_no_feed_forward_part_is_not_taken_for_parts_side_by_side() -> None:
+    computation = replace(LLAMA_3_8B.computation, residual=Residual.PARALLEL)
+    mixer = Recurrence(projected=4 * H, inner=2 * H)
+    block = replace(LLAMA_3_8B, mixer=mixer, part=None)
+    assert _kept(replace(block, computation=computation), BF16) == _kept(block, BF16)
