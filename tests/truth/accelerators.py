@@ -1,4 +1,4 @@
-"""Memory that drivers report (fixtures/gpus), beside the rule fitted to the class, which stands in where nobody measured."""
+"""Memory that drivers report (fixtures/gpus), beside the rules fitted to it, which stand in where nobody measured."""
 
 import json
 from collections.abc import Iterator
