@@ -118,7 +118,6 @@ _COMPILED_BUFFERS = tuple((re.compile(pattern), shape_rule) for pattern, shape_r
 _COMPILED_ROLES = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
 
 
-@lru_cache(maxsize=65536)
 def role_of(template: str, shape: tuple[int, ...]) -> Role:
     """The role of a tensor, or of all that share a folded name.
 
@@ -129,10 +128,14 @@ def role_of(template: str, shape: tuple[int, ...]) -> Role:
     >>> role_of("h.{0..11}.attn.c_attn.bias", (2304,)).value
     'attention'
     """
-    for pattern, shape_rule in _COMPILED_BUFFERS:
-        if pattern.search(template) and shape_rule(shape):
-            return Role.BUFFER
-    for role, pattern in _COMPILED_ROLES:
-        if pattern.search(template):
-            return role
-    return Role.OTHER
+    buffer_rules, role = _by_name(template)
+    return Role.BUFFER if any(rule(shape) for rule in buffer_rules) else role
+
+
+# Not by shape: names of tensors are few, and shapes as many as models, which a scan has a million of.
+@lru_cache(maxsize=4096)
+def _by_name(template: str) -> tuple[tuple[Callable[[_Shape], bool], ...], Role]:
+    """The shapes that make a buffer of a tensor of this name, and what else it is."""
+    buffer_rules = tuple(rule for pattern, rule in _COMPILED_BUFFERS if pattern.search(template))
+    role = next((role for role, pattern in _COMPILED_ROLES if pattern.search(template)), Role.OTHER)
+    return buffer_rules, role
