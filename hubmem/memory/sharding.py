@@ -64,7 +64,7 @@ _RULES: tuple[_Rule, ...] = (
 )
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def split_of(template: str, role: Role) -> Split:
     """How tensor parallelism divides the tensors of a folded name.
 
