@@ -10,6 +10,7 @@ from hubmem.fit.bands import band_source
 from hubmem.fit.hosting import Host, Offer
 from hubmem.fit.matrix import Verdict, columns
 from hubmem.fit.verdict import Cell
+from hubmem.memory.engines import engine_of
 from hubmem.memory.plan import Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts
@@ -131,6 +132,8 @@ def _workload(workload: Workload) -> dict[str, Any]:
     return {
         "mode": workload.mode,
         "engine": workload.engine,
+        "engine_version": engine_of(workload.engine, workload.engine_version).version,
+        "settings": _settings(workload),
         "batch": workload.batch,
         "context": workload.context,
         "weight_dtype": workload.weight_dtype,
@@ -144,8 +147,18 @@ def _workload(workload: Workload) -> dict[str, Any]:
         "pp": workload.pp,
         "ep": workload.ep,
         "dp": workload.dp,
+        "cp": workload.cp,
+        "sequence_parallel": workload.sequence_parallel,
         "zero": workload.zero,
+        "offload": workload.offload if training else None,
+        "accumulation": workload.accumulation if training else None,
     }
+
+
+def _settings(workload: Workload) -> dict[str, Any]:
+    """What only some engines have."""
+    engine = engine_of(workload.engine, workload.engine_version)
+    return {name: getattr(workload, name) for name in sorted(engine.settings)}
 
 
 def _cache(report: "Report") -> dict[str, Any] | None:
@@ -167,6 +180,12 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "reserved_bytes": list(plan.reserved_bytes),
         "total_bytes": plan.total_bytes,
         "per_gpu_bytes": plan.per_gpu_bytes,
+        "rank": plan.rank or None,
+        "why": plan.why or None,
+        "share": plan.share,
+        "counted_bytes": plan.counted_bytes,
+        "device_bytes": plan.device_bytes,
+        "host": [_term(term) for term in plan.host],
     }
 
 
@@ -198,6 +217,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "max_context": verdict.max_context,
         "max_batch": verdict.max_batch,
         "users": verdict.users,
+        "pool": _pool(verdict),
         "largest_precision": verdict.largest_precision,
         "tokens_per_second_at_most": verdict.tokens_per_second_at_most,
         "advice": [str(advice) for advice in verdict.advice],
@@ -206,6 +226,20 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
             name or "as_stored": _cell(cell)
             for name, cell in zip(columns(verdict.solver.workload), verdict.cells, strict=True)
         },
+    }
+
+
+def _pool(verdict: Verdict) -> dict[str, Any] | None:
+    """What an engine that fills its share with blocks makes of the rest of it; None for others."""
+    plan, workload = verdict.solver.plan_for(verdict.workload), verdict.workload
+    if plan.blocks is None:
+        return None
+    nbytes = plan.pool_bytes(verdict.gpu.memory_bytes)
+    return {
+        "bytes": nbytes,
+        "tokens": plan.blocks.tokens_in(max(0, nbytes)),
+        "concurrency": round(plan.blocks.concurrency(max(0, nbytes), workload.context), 2),
+        "request_bytes": plan.blocks.request_bytes(workload.context),
     }
 
 

@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from hubmem import contract
-from hubmem.errors import UsageError
+from hubmem.fit.gpus import Gpu
 from hubmem.fit.hosting import Host, Offer, offers
 from hubmem.fit.matrix import Solver, Verdict
 from hubmem.fit.speed import Reading
@@ -16,6 +16,7 @@ from hubmem.hub.opening import Access, Opened, open_model
 from hubmem.hub.siblings import Sibling, quantized_siblings
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import bytes_per_token, cache_bytes
+from hubmem.memory.engines import engine_of
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Plan
 from hubmem.memory.training import plan_training
@@ -201,7 +202,13 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
         reading=Reading(architecture=architecture, census=census) if architecture else None,
         siblings=tuple(siblings),
     )
-    verdicts = tuple(solver.judge(target, named=request.named) for target in request.targets)
+    settled = [_on_device(workload, target.gpu) for target in request.targets]
+    verdicts = tuple(
+        replace(solver, workload=each).judge(target, named=request.named)
+        for target, each in zip(request.targets, settled, strict=True)
+    )
+    if request.named:
+        workload = settled[0]
     plan = plan_for(workload)
     host = _host(snapshot, census, plan, request.bits_per_second)
     return Report(
@@ -224,6 +231,12 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
             *_model_notes(snapshot, census, architecture, workload),
         ),
     )
+
+
+def _on_device(workload: Workload, gpu: Gpu) -> Workload:
+    """The workload with what its engine decides by the device it finds."""
+    engine = engine_of(workload.engine, workload.engine_version)
+    return engine.settle(workload, gpu.memory_bytes, a100="a100" in gpu.title.lower())
 
 
 def _with_cache_dtype(workload: Workload, quantization: Quantization | None) -> Workload:
@@ -253,8 +266,6 @@ class _Planner:
 
 
 def _plan(architecture: Architecture | None, census: Census, workload: Workload) -> Plan:
-    if (workload.zero or workload.dp > 1) and not workload.train:
-        raise UsageError("ZeRO and data parallelism share the states of training: ask for --train.")
     plan = plan_training if workload.train else plan_inference
     return plan(architecture, census, workload)
 

@@ -11,7 +11,9 @@ from hubmem.errors import UsageError
 from hubmem.fit.gpus import USUAL, Target, parse_target
 from hubmem.fit.hosting import USUAL_BANDWIDTH, parse_bandwidth
 from hubmem.fit.own_gpus import read_own_gpus
+from hubmem.memory.contradictions import refuse_contradictions
 from hubmem.memory.engine_cache import CELL_TYPES
+from hubmem.memory.engines import Engine, engine_of
 from hubmem.memory.workload import DEFAULT_CONTEXT, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import CachePolicy
@@ -48,7 +50,8 @@ class Request:
         context: int | None = None,
         dtype: str | None = None,
         kv_dtype: str | None = None,
-        cache_policy: str = CachePolicy.LOGICAL.value,
+        cache_policy: str | None = None,
+        engine: str = "transformers",
         **workload: Any,
     ) -> "Request":
         """Read what a user wrote.
@@ -61,24 +64,29 @@ class Request:
             context: tokens of a sequence.
             dtype: precision to hold the weights in, by `hubmem.weights.precision`; None for as stored.
             kv_dtype: dtype of the cache; None for what the engine would choose.
-            cache_policy: how the positions a window holds are counted, by `CachePolicy`.
+            cache_policy: how the positions a window holds are counted, by `CachePolicy`; None for the engine's,
+                and for the logical one in transformers.
+            engine: what runs the model, such as `vllm` or `vllm@0.21`.
             workload: any other field of `Workload`, by its name.
 
         Raises:
             UsageError: something that cannot be.
         """
         own = read_own_gpus(Path(gpus_file)) if gpus_file is not None else ()
-        known = {policy.value: policy for policy in CachePolicy}
-        if cache_policy not in known:
-            raise UsageError(f"Unknown cache policy {cache_policy!r}.", hint=f"Known: {', '.join(known)}.")
+        name, _, version = engine.partition("@")
+        policy = _cache_policy(cache_policy, engine_of(name, version or None))
+        asked = Workload(
+            context=DEFAULT_CONTEXT if context is None else context,
+            weight_dtype=precision.parse(dtype).name if dtype else None,
+            kv_dtype=_kv_dtype(kv_dtype, policy, name) if kv_dtype else None,
+            cache_policy=policy,
+            engine=name,
+            engine_version=version or None,
+            **workload,
+        )
+        refuse_contradictions(asked)
         return cls(
-            workload=Workload(
-                context=DEFAULT_CONTEXT if context is None else context,
-                weight_dtype=precision.parse(dtype).name if dtype else None,
-                kv_dtype=_kv_dtype(kv_dtype, known[cache_policy]) if kv_dtype else None,
-                cache_policy=known[cache_policy],
-                **workload,
-            ),
+            workload=asked,
             context=context,
             targets=tuple(parse_target(name, own) for name in gpus or USUAL),
             named=bool(gpus),
@@ -94,8 +102,25 @@ class Request:
         return replace(self.workload, context=min(DEFAULT_CONTEXT, limit))
 
 
-def _kv_dtype(text: str, policy: CachePolicy) -> str:
-    """A dtype of the cache; llama.cpp has narrow ones of its own."""
+def _cache_policy(text: str | None, engine: Engine) -> CachePolicy:
+    known = {policy.value: policy for policy in CachePolicy}
+    if text is None:
+        return CachePolicy.LOGICAL if engine.name == "transformers" else engine.cache_policy
+    if text not in known:
+        raise UsageError(f"Unknown cache policy {text!r}.", hint=f"Known: {', '.join(known)}.")
+    return known[text]
+
+
+def _kv_dtype(text: str, policy: CachePolicy, engine: str) -> str:
+    """A dtype of the cache; llama.cpp has narrow ones of its own, and no others."""
     if policy is CachePolicy.LLAMA_CPP and text.lower() in CELL_TYPES:
         return text.lower()
-    return dtypes.parse(text).name
+    name = dtypes.parse(text).name
+    if engine != "llama.cpp":
+        return name
+    if name.lower() not in CELL_TYPES:
+        raise UsageError(
+            f"--cache-type {text}: --engine llama.cpp has no such cache.",
+            hint=f"It has {', '.join(CELL_TYPES)}.",
+        )
+    return name.lower()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from hubmem import inspect
-from hubmem.errors import UsageError
+from hubmem.fit.verdict import Answer
 from hubmem.hub.bundled import BundledSource
 
 from tests.hub_server import Repo, files_of
@@ -47,7 +47,8 @@ def test_an_unknown_type_has_exact_weights_no_cache_and_a_note(answer):
     report = answer({"model_type": "nobody_knows"}, gpus=["24GiB"])
 
     assert (report.architecture, report.cache) == (None, None)
-    assert report.plan.of("weights").nbytes == report.census.stored_bytes
+    weights, buffers = report.plan.of("weights"), report.plan.of("buffers")
+    assert weights.nbytes + buffers.nbytes == report.census.stored_bytes
     assert any("'nobody_knows' is not known" in note for note in report.notes)
     assert report.verdicts[0].max_context is None
 
@@ -279,9 +280,74 @@ class TestTraining:
         assert len(self.plan(train="lora").verdicts[0].cells) == 1
         assert list(self.plan(train="lora").to_dict()["verdicts"][0]["smallest"]) == ["as_stored"]
 
-    def test_zero_shares_the_states_of_training_alone(self):
+    def test_zero_shares_the_states_of_training(self):
         alone, shared = (self.plan(train="full", **options).plan for options in ({}, {"dp": 4, "zero": 3}))
 
         assert shared.of("optimizer states").nbytes < alone.of("optimizer states").nbytes / 3
-        with pytest.raises(UsageError, match="ask for --train"):
-            self.plan(dp=4, zero=3)
+        assert shared.rank == "any of 4 alike"
+
+
+class TestEngines:
+    """Llama-3.1-8B: 16 GiB for one sequence of 131,072 tokens, of what vLLM leaves of a device."""
+
+    def answer(self, *gpus, **options):
+        return inspect("meta-llama/Llama-3.1-8B-Instruct", offline=True, gpus=gpus, context=131072, **options)
+
+    def test_an_engine_s_share_is_what_is_usable(self):
+        (verdict,) = self.answer("H100-80GB", engine="vllm", gpu_memory_utilization=0.8).verdicts
+
+        assert verdict.fit.usable == int(0.8 * verdict.gpu.memory_bytes)
+
+    def test_the_pool_is_told_for_each_device(self):
+        large, small = (
+            each["pool"] for each in self.answer("H100-80GB", "RTX-4090", engine="vllm").to_dict()["verdicts"]
+        )
+
+        assert large["request_bytes"] == 16 * 2**30
+        assert large["concurrency"] == pytest.approx(large["bytes"] / large["request_bytes"], abs=0.01)
+        assert large["tokens"] == pytest.approx(large["bytes"] / 131072, rel=0.001)
+        assert small["concurrency"] < 1
+
+    def test_the_device_decides_how_large_a_step_is(self):
+        reports = [self.answer(gpu, engine="vllm") for gpu in ("H100-80GB", "RTX-4090", "A100-80GB")]
+
+        assert [each.workload.max_num_seqs for each in reports] == [1024, 256, 256]
+        assert self.answer("H100-80GB", engine="vllm", max_num_seqs=7).workload.max_num_seqs == 7
+
+    def test_a_version_s_rules_are_named(self):
+        plans = [self.answer("H100-80GB", engine=engine).plan for engine in ("vllm", "vllm@0.31")]
+
+        assert plans[1].counted_bytes - plans[0].counted_bytes == plans[0].of("CUDA graphs").nbytes
+        assert self.answer(engine="vllm@0.31").to_dict()["workload"]["engine_version"] == "0.21"
+
+    def test_the_cache_is_counted_as_the_engine_lays_it_out(self):
+        policies = [
+            self.answer(engine=engine).cache.policy.value for engine in ("transformers", "vllm", "llama.cpp")
+        ]
+
+        assert policies == ["logical", "vllm", "llama.cpp"]
+
+    def test_layers_off_the_gpu_are_in_the_host_s_memory(self):
+        report = self.answer("RTX-4090", engine="llama.cpp", dtype="gguf:Q4_K_M", gpu_layers=8)
+
+        host = report.to_dict()["plan"]["host"]
+        assert {term["name"] for term in host} == {"weights", "KV cache"}
+        assert report.host.resident_bytes == sum(term["bytes"] for term in host)
+
+    def test_llama_cpp_divides_layers_among_devices(self):
+        (verdict,) = self.answer("3xRTX-4090", engine="llama.cpp").verdicts
+
+        assert (verdict.workload.pp, verdict.workload.tp) == (3, 1)
+        assert verdict.fit.answer is not Answer.NO
+
+    def test_data_parallel_replicas_hold_the_whole_model_each(self):
+        one, four = (self.answer(engine="vllm", dp=dp).plan for dp in (1, 4))
+
+        assert four.per_gpu_bytes == one.per_gpu_bytes
+        assert four.total_bytes == 4 * one.total_bytes
+
+    def test_the_fullest_stage_is_named_with_its_reason(self):
+        plan = self.answer(pp=3).to_dict()["plan"]
+
+        assert plan["rank"] == "stage 1 of 3, layers 0–10 and the embedding"
+        assert plan["why"].startswith("weights ")

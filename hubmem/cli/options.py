@@ -24,6 +24,71 @@ def _bundle(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _C
     return lambda command: reduce(lambda done, option: option(done), reversed(options), command)
 
 
+engine_options: Callable[[Any], Any] = _bundle(
+    click.option(
+        "--engine",
+        default="transformers",
+        show_default=True,
+        metavar="NAME[@VERSION]",
+        help="What runs it: transformers, vllm, vllm@0.21, llama.cpp.",
+    ),
+    click.option(
+        "--gpu-memory-utilization",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=0.9,
+        show_default=True,
+        help="vLLM: part of a GPU's memory it allows itself.",
+    ),
+    click.option("--max-num-seqs", type=click.IntRange(min=1), help="vLLM: sequences of one step."),
+    click.option(
+        "--max-num-batched-tokens", metavar="TOKENS", callback=_tokens, help="vLLM: tokens of one step."
+    ),
+    click.option(
+        "--enforce-eager",
+        "cuda_graphs",
+        flag_value=False,
+        type=bool,
+        default=True,
+        help="vLLM: compile nothing and capture no CUDA graphs.",
+    ),
+    click.option(
+        "-ngl",
+        "--gpu-layers",
+        type=click.IntRange(min=0),
+        help="llama.cpp: layers on the GPU; transformers: those of a device map.  [default: all]",
+    ),
+    click.option(
+        "-ub",
+        "--ubatch-size",
+        "micro_batch",
+        type=click.IntRange(min=1),
+        default=512,
+        show_default=True,
+        help="llama.cpp: tokens computed at once.",
+    ),
+    click.option(
+        "--flash-attention/--no-flash-attention",
+        default=True,
+        help="llama.cpp: whether attention is one kernel, without a matrix of scores.",
+    ),
+)
+
+division_options: Callable[[Any], Any] = _bundle(
+    *(
+        click.option(name, type=click.IntRange(min=1), default=1, show_default=True, help=text)
+        for name, text in (
+            ("--tp", "Ranks of tensor parallelism."),
+            ("--pp", "Stages of pipeline parallelism."),
+            ("--ep", "Ranks of expert parallelism."),
+            ("--dp", "Ranks of data parallelism, each with a batch of its own."),
+            ("--cp", "Ranks of context parallelism."),
+        )
+    ),
+    click.option(
+        "--sequence-parallel", is_flag=True, help="Tensor-parallel ranks also share the tokens of norms."
+    ),
+)
+
 workload_options: Callable[[Any], Any] = _bundle(
     click.option(
         "--context",
@@ -37,13 +102,13 @@ workload_options: Callable[[Any], Any] = _bundle(
     click.option(
         "--dtype", help="Hold the weights in this precision: bf16, fp8, int8, nf4, …  [default: as stored]"
     ),
-    click.option("--kv-dtype", help="Dtype of the cache.  [default: the model's]"),
+    click.option(
+        "--kv-dtype", "--cache-type", help="Dtype of the cache: fp8, q8_0, …  [default: the model's]"
+    ),
     click.option(
         "--cache-policy",
         type=click.Choice(["logical", "transformers", "vllm", "llama.cpp"]),
-        default="logical",
-        show_default=True,
-        help="Whose rule counts the cache.",
+        help="Whose rule counts the cache.  [default: the engine's; logical for transformers]",
     ),
     click.option(
         "--encoder-context",
@@ -52,15 +117,14 @@ workload_options: Callable[[Any], Any] = _bundle(
         help="Tokens of an encoder's input.  [default: the model's]",
     ),
     click.option(
-        "--tp", type=click.IntRange(min=1), default=1, show_default=True, help="Ranks of tensor parallelism."
-    ),
-    click.option(
         "--attention",
         type=click.Choice(["sdpa", "eager"]),
         default="sdpa",
         show_default=True,
         help="Which attention code computes the activations.",
     ),
+    engine_options,
+    division_options,
 )
 
 fit_options: Callable[[Any], Any] = _bundle(
@@ -117,6 +181,27 @@ training_options: Callable[[Any], Any] = _bundle(
         help="Probability that an element of an adapter's input is dropped.",
     ),
     click.option("--dora", is_flag=True, help="Train the magnitude of each output's weights apart."),
+    click.option(
+        "--accumulation",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Micro-batches whose gradients are summed before a step.",
+    ),
+    click.option(
+        "--zero",
+        type=click.IntRange(0, 3),
+        default=0,
+        show_default=True,
+        help="ZeRO stage among data-parallel ranks; 3 is FSDP.",
+    ),
+    click.option(
+        "--offload",
+        type=click.Choice(["none", "optimizer", "parameters"]),
+        default="none",
+        show_default=True,
+        help="What ZeRO keeps in the host's memory; parameters means the optimizer too.",
+    ),
 )
 
 request_options: Callable[[Any], Any] = _bundle(

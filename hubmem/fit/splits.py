@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hubmem.errors import UsageError
+from hubmem.memory.engines import engine_of
 from hubmem.memory.workload import Workload
 
 _WHOLE_STATES = 3
@@ -30,6 +31,9 @@ def splits(workload: Workload, count: int) -> Iterator[Workload]:
         return
     if workload.train and count > 1:
         yield replace(workload, dp=count, zero=_WHOLE_STATES)
+    if engine_of(workload.engine, workload.engine_version).splits_layers:
+        yield replace(workload, pp=count)
+        return
     for tp in range(count, 0, -1):
         if count % tp == 0:
             yield replace(workload, tp=tp, pp=count // tp)

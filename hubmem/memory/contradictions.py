@@ -25,7 +25,6 @@ def refuse_contradictions(workload: Workload) -> None:
     Raises:
         UsageError: they do, both named.
     """
-    engine_of(workload.engine)
     for message in (*_of_engine(workload), *_of_training(workload), *_of_ranks(workload)):
         raise UsageError(message)
     if workload.train:
@@ -33,7 +32,7 @@ def refuse_contradictions(workload: Workload) -> None:
 
 
 def _of_engine(workload: Workload) -> Iterator[str]:
-    engine = engine_of(workload.engine)
+    engine = engine_of(workload.engine, workload.engine_version)
     if workload.train and engine.name != "transformers":
         yield f"--engine {engine.name} runs models; --train {workload.train} needs transformers."
     for name in sorted(_OF_ENGINES - engine.settings):

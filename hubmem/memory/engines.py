@@ -1,8 +1,10 @@
 """What can run a model: one row an engine."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from typing import Protocol
 
 from hubmem.errors import UsageError
@@ -30,8 +32,9 @@ class Engine:
     """One engine.
 
     Attributes:
-        name: as on the command line.
+        name: as on the command line; several rows of a name are versions of it.
         version: whose rules it follows.
+        since: the first version that has them; "" where versions are not told apart.
         plan: the memory of one rank.
         cache_policy: how it lays out what sequences keep.
         settle: what it decides by the device.
@@ -41,11 +44,17 @@ class Engine:
 
     name: str
     version: str
+    since: str = ""
     plan: Callable[[Rank], Plan]
     cache_policy: CachePolicy
     settle: Settle = _as_asked
     settings: frozenset[str] = frozenset()
     splits_layers: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name, with the version where that matters."""
+        return f"{self.name} {self.version}" if self.since else self.name
 
     def divided(self, workload: Workload) -> Workload:
         """The workload over its devices as this engine would spread it."""
@@ -54,10 +63,11 @@ class Engine:
         return replace(workload, tp=1, pp=workload.tp * workload.pp)
 
 
-def _vllm(name: str, rules: Rules) -> Engine:
+def _vllm(rules: Rules) -> Engine:
     return Engine(
-        name=name,
+        name="vllm",
         version=rules.version,
+        since=rules.since,
         plan=partial(vllm.plan, rules=rules),
         cache_policy=CachePolicy.VLLM,
         settle=partial(vllm.settled, rules=rules),
@@ -67,6 +77,7 @@ def _vllm(name: str, rules: Rules) -> Engine:
     )
 
 
+# The first row of a name is taken where nobody asks for a version.
 _ROWS = (
     Engine(
         name="transformers",
@@ -75,12 +86,12 @@ _ROWS = (
         cache_policy=CachePolicy.TRANSFORMERS,
         settings=frozenset({"gpu_layers"}),
     ),
-    _vllm("vllm", V1),
-    _vllm("vllm-0.7", V0),
-    _vllm("vllm-0.21", WITH_GRAPHS),
+    _vllm(V1),
+    _vllm(V0),
+    _vllm(WITH_GRAPHS),
     Engine(
         name="llama.cpp",
-        version="of December 2025",
+        version="December 2025",
         plan=llama_cpp.plan,
         cache_policy=CachePolicy.LLAMA_CPP,
         settings=frozenset({"gpu_layers", "micro_batch", "flash_attention"}),
@@ -88,18 +99,38 @@ _ROWS = (
     ),
 )
 
-ENGINES: Mapping[str, Engine] = {row.name: row for row in _ROWS}
+ENGINES: Mapping[str, Engine] = {row.name: row for row in reversed(_ROWS)}
+"""By name, each with the rules it has where nobody asks for a version."""
 
 
-def engine_of(name: str) -> Engine:
-    """The engine of that name.
+def engine_of(name: str, version: str | None = None) -> Engine:
+    """The engine of that name, with the rules of that version.
 
-    >>> engine_of("vllm").cache_policy.value
-    'vllm'
+    >>> engine_of("vllm").version, engine_of("vllm", "0.31.2").version
+    ('0.11', '0.21')
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or its rules are not known for that version.
     """
     if name not in ENGINES:
-        raise UsageError(f"Unknown engine {name!r}.", hint=f"Known: {', '.join(ENGINES)}.")
-    return ENGINES[name]
+        raise UsageError(f"Unknown engine {name!r}.", hint=f"Known: {', '.join(sorted(ENGINES))}.")
+    if version is None:
+        return ENGINES[name]
+    rows = (row for row in _ROWS if row.name == name and row.since)
+    since = sorted(((_numbers(row.since), row) for row in rows), key=itemgetter(0))
+    if not since:
+        known = ENGINES[name].version
+        raise UsageError(f"--engine {name}@{version}: its rules are known for {known} alone.")
+    fitting = [row for first, row in since if first <= _numbers(version)]
+    if not fitting:
+        raise UsageError(f"--engine {name}@{version}: no rules are known before {since[0][1].since}.")
+    return fitting[-1]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """A version to compare by.
+
+    >>> _numbers("0.15.2rc1") > _numbers("0.8")
+    True
+    """
+    return tuple(map(int, re.findall(r"\d+", version)))

@@ -20,6 +20,6 @@ def plan_inference(architecture: Architecture | None, census: Census, workload: 
     """
     if workload.train:
         raise UsageError(f"A workload that trains ({workload.train}) has no plan for inference.")
-    engine = engine_of(workload.engine)
+    engine = engine_of(workload.engine, workload.engine_version)
     here = ranks(architecture, census, engine.divided(workload))
     return fullest((rank, engine.plan(rank)) for rank in here)

@@ -112,7 +112,7 @@ class Worker:
         """Memory outside the allocator that start-up adds to the context."""
         tp = self.rank.workload.tp
         usual, low, high = next(row[1:] for row in _OUTSIDE if tp >= row[0])
-        return _assumed("outside the allocator", usual, low, high, f"as seen with {tp} tensor-parallel ranks")
+        return _assumed("non-torch memory", usual, low, high, f"as seen with {tp} tensor-parallel ranks")
 
     def graphs(self) -> tuple[Term, ...]:
         """CUDA graphs: captured after the pool is made, out of which later versions take an estimate of them."""
@@ -168,7 +168,7 @@ class Worker:
         filled = self.rank.nbytes(_filled_mxfp4_bytes)
         if filled:
             yield Term(
-                name="padding of packed weights",
+                name="weight padding",
                 nbytes=filled,
                 basis=Basis.ASSUMED,
                 formula=f"inputs of MXFP4 matrices filled up to a multiple of {_MXFP4_MULTIPLE}",

@@ -36,7 +36,8 @@ class Rules:
     """What differs between versions of vLLM.
 
     Attributes:
-        version: the first that has them.
+        version: whose code they were read in.
+        since: the first version that has them.
         sequences, tokens: of a server's step where nobody sets them.
         sequences_on_large, tokens_on_large: the same on a device of 70 GiB or more that is no A100.
         whole_prompts: whether a prompt of up to 32,768 tokens is one step, and not chunks of `tokens`.
@@ -45,6 +46,7 @@ class Rules:
     """
 
     version: str
+    since: str
     sequences: int = 256
     sequences_on_large: int = 1024
     tokens: int = 2048
@@ -54,15 +56,17 @@ class Rules:
     counts_graphs: bool = False
 
 
+# The engine called V0, the default before 0.8.
 V0 = Rules(
-    version="0.7 (its V0 engine)",
+    version="0.7",
+    since="0.6",
     sequences_on_large=256,
     tokens_on_large=2048,
     whole_prompts=True,
     compiles=False,
 )
-V1 = Rules(version="0.11")
-WITH_GRAPHS = Rules(version="0.21", counts_graphs=True)
+V1 = Rules(version="0.11", since="0.8")
+WITH_GRAPHS = Rules(version="0.21", since="0.21", counts_graphs=True)
 
 _LONGEST_WHOLE_PROMPT = 32768
 

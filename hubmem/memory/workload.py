@@ -38,6 +38,7 @@ class Workload:
 
     Attributes:
         engine: what runs it: `transformers`, or another row of the engines.
+        engine_version: whose rules are asked for; None for those the engine's row knows best.
         batch: sequences at once.
         context: tokens of each, the prompt and what is generated together.
         encoder_context: tokens of an encoder's input; None for the model's usual length.
@@ -66,6 +67,7 @@ class Workload:
     """
 
     engine: str = "transformers"
+    engine_version: str | None = None
     batch: int = 1
     context: int = DEFAULT_CONTEXT
     encoder_context: int | None = None

@@ -6,7 +6,8 @@ from tabulate import tabulate
 
 from hubmem.fit.matrix import Verdict, columns
 from hubmem.fit.verdict import Answer, Cell
-from hubmem.memory.plan import Basis, Term
+from hubmem.memory.engines import engine_of
+from hubmem.memory.plan import Basis, Plan, Term
 from hubmem.models.architecture import Architecture, Dense, Experts
 from hubmem.models.mixers import Attention, LatentAttention
 from hubmem.render.text import Page, plain, shorten
@@ -120,7 +121,7 @@ def _plan(report: Report, page: Page) -> list[str]:
     title = " · ".join(
         [
             workload.mode.capitalize(),
-            workload.engine,
+            engine_of(workload.engine, workload.engine_version).label,
             precision_label(workload.weight_dtype, report),
             f"batch {workload.batch:,}",
             f"{workload.context:,} tokens",
@@ -131,7 +132,13 @@ def _plan(report: Report, page: Page) -> list[str]:
         page.paint(_columns_of(title, "GiB", "", page), "bold"),
         *(_term_line(term, page) for term in plan.terms),
         page.paint(_columns_of(f"  total {where}", format_gib(plan.per_gpu_bytes), "", page), "bold"),
+        *page.paragraph(_fullest(plan), first="  ", rest="    "),
     ]
+
+
+def _fullest(plan: Plan) -> str:
+    """Which rank the plan is about, and why; "" where all are alike."""
+    return f"the fullest: {plan.rank} ({plan.why})" if plan.why else ""
 
 
 def _term_line(term: Term, page: Page) -> str:
@@ -222,17 +229,7 @@ def explain(report: Report, page: Page) -> str:
     """Every term with its formula, its numbers and its source; their sum is the total."""
     lines = [page.paint(f"At its peak ({report.plan.deciding.name}), the fullest device holds:", "bold"), ""]
     for term in report.plan.terms:
-        lines += [
-            page.paint(
-                f"{term.name}: {term.nbytes:,} bytes ({format_gib(term.nbytes)} GiB), {term.basis.value}",
-                "bold",
-            )
-        ]
-        lines += page.paragraph(term.formula, first="  = ", rest="    ")
-        lines += page.paragraph(term.source, first="  source: ", rest="    ")
-        if term.basis is Basis.ASSUMED:
-            low, high = term.range
-            lines.append(f"  range: {format_gib(low)} to {format_gib(high)} GiB")
+        lines += _explain_term(term, page)
     lines += [
         "",
         page.paint(
@@ -240,6 +237,10 @@ def explain(report: Report, page: Page) -> str:
             "bold",
         ),
     ]
+    lines += page.paragraph(_fullest(report.plan))
+    if report.plan.host:
+        lines += ["", page.paint("In the host's memory lie:", "bold"), ""]
+        lines += [line for term in report.plan.host for line in _explain_term(term, page)]
     peaks = ", ".join(f"{phase} {format_gib(nbytes)} GiB" for phase, nbytes in report.plan.peaks.items())
     low, high = report.plan.reserved_bytes
     lines += page.paragraph(
@@ -249,3 +250,13 @@ def explain(report: Report, page: Page) -> str:
         line for note in report.plan.notes for line in page.paragraph(note, first="note: ", rest="      ")
     ]
     return "\n".join(lines) + "\n"
+
+
+def _explain_term(term: Term, page: Page) -> Iterator[str]:
+    gib = format_gib(term.nbytes)
+    yield page.paint(f"{term.name}: {term.nbytes:,} bytes ({gib} GiB), {term.basis.value}", "bold")
+    yield from page.paragraph(term.formula, first="  = ", rest="    ")
+    yield from page.paragraph(term.source, first="  source: ", rest="    ")
+    if term.basis is Basis.ASSUMED:
+        low, high = term.range
+        yield f"  range: {format_gib(low)} to {format_gib(high)} GiB"

@@ -36,7 +36,22 @@ def sentences(verdict: Verdict) -> Iterator[str]:
         yield f"On {where} {_WORDS[fit.answer]}: {needs}, up to {format_gib(fit.at_most)} as measured."
         if more := " · ".join(_limits(verdict)):
             yield f"It holds at most: {more}."
+        yield from _pool(verdict)
     yield from verdict.cautions
+
+
+def _pool(verdict: Verdict) -> Iterator[str]:
+    """The blocks an engine fills the rest of its share with."""
+    plan, context = verdict.solver.plan_for(verdict.workload), verdict.workload.context
+    if plan.blocks is None:
+        return
+    nbytes, each = plan.pool_bytes(verdict.gpu.memory_bytes), plan.blocks.request_bytes(context)
+    length = format_tokens(context)
+    yield (
+        f"Its pool of {format_gib(nbytes)} GiB is {plan.blocks.tokens_in(nbytes):,} tokens,"
+        f" {plan.blocks.concurrency(nbytes, context):.2f}× {length}; one sequence of {length} needs"
+        f" {format_gib(each)} GiB."
+    )
 
 
 def _limits(verdict: Verdict) -> Iterator[str]:

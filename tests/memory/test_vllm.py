@@ -18,7 +18,7 @@ from tests.memory.models import llama, published
 
 WEIGHTS_TOLERANCE = 0.005
 TOTAL_TOLERANCE = 0.03
-WEIGHTS = ("weights", "buffers", "padding of packed weights", "rotary positions")
+WEIGHTS = ("weights", "buffers", "weight padding", "rotary positions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Start:
 
     Attributes:
         model: whose tensors and config are bundled.
-        engine: the row of the engines whose version it is.
+        version: whose rules it has; None for those of 0.11.
         max_context: of the config, where it differs from the bundled model's.
         memory_gib: of the device, as CUDA reports it.
         weights, outside, activations, pool: what the log prints, in GiB.
@@ -35,7 +35,7 @@ class Start:
 
     model: str
     source: str
-    engine: str = "vllm"
+    version: str | None = None
     max_context: int | None = None
     memory_gib: float = 80
     a100: bool = False
@@ -51,8 +51,8 @@ class Start:
         architecture, tensors = published(self.model)
         if self.max_context:
             architecture = replace(architecture, max_context=self.max_context)
-        asked = Workload(engine=self.engine, **self.workload)
-        settle = engine_of(self.engine).settle
+        asked = Workload(engine="vllm", engine_version=self.version, **self.workload)
+        settle = engine_of("vllm", self.version).settle
         return plan_inference(architecture, tensors, settle(asked, self.memory_bytes, a100=self.a100))
 
     @property
@@ -182,26 +182,26 @@ STARTED = [
     ),
     # A prompt in one step, in eager code: the layers' peak and not the sampler's.
     Start(
-        engine="vllm-0.7", model="Qwen/Qwen2.5-1.5B-Instruct", memory_gib=14.56,
+        version="0.7", model="Qwen/Qwen2.5-1.5B-Instruct", memory_gib=14.56,
         workload={"context": 32768, "gpu_memory_utilization": 0.5},
         weights=2.89, outside=0.01, activations=2.02, source="public log, T4",
     ),
     Start(
-        engine="vllm-0.7", model="Qwen/Qwen2.5-1.5B", max_context=4096, memory_gib=22.06,
+        version="0.7", model="Qwen/Qwen2.5-1.5B", max_context=4096, memory_gib=22.06,
         workload={"context": 4096},
         weights=2.88, outside=0.05, activations=1.4, pool=15.52, source="public log of Qwen2.5-Math-1.5B, L4",
     ),
     Start(
-        engine="vllm-0.7", model="deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", memory_gib=95,
+        version="0.7", model="deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", memory_gib=95,
         workload={"tp": 2}, weights=30.73, outside=0.74, activations=1.41, source="public log, 2 × H20",
     ),
     Start(
-        engine="vllm-0.7", model="meta-llama/Llama-3.2-3B-Instruct", memory_gib=7.65,
+        version="0.7", model="meta-llama/Llama-3.2-3B-Instruct", memory_gib=7.65,
         workload={"context": 10000, "weight_dtype": "gguf:Q8_0"},
         weights=3.26, outside=0.02, activations=1.22, source="public log, RTX 4070 Laptop",
     ),
     Start(
-        engine="vllm-0.7", model="microsoft/phi-4", memory_gib=79.25,
+        version="0.7", model="microsoft/phi-4", memory_gib=79.25,
         workload={"context": 2048, "weight_dtype": "nf4-dq", "gpu_memory_utilization": 0.15},
         weights=8.51, outside=0.26, activations=0.94, source="public log, quantized on loading",
     ),
@@ -213,7 +213,7 @@ def test_start_up_takes_what_its_log_says(start: Start) -> None:
     assert start.weights is not None
     assert start.outside is not None
     assert start.activations is not None
-    total = gib_of(start.plan, *WEIGHTS, "outside the allocator", "activations")
+    total = gib_of(start.plan, *WEIGHTS, "non-torch memory", "activations")
     assert total == pytest.approx(start.weights + start.outside + start.activations, rel=TOTAL_TOLERANCE)
 
 
@@ -271,8 +271,8 @@ def test_before_chunks_a_prompt_was_one_step() -> None:
 
 def test_graphs_are_counted_from_0_21_on_and_are_none_in_eager_code() -> None:
     before, since, eager = (
-        plan_inference(*llama(), Workload(engine=engine, cuda_graphs=graphs))
-        for engine, graphs in (("vllm", True), ("vllm-0.21", True), ("vllm", False))
+        plan_inference(*llama(), Workload(engine="vllm", engine_version=version, cuda_graphs=graphs))
+        for version, graphs in (("0.11", True), ("0.21", True), ("0.11", False))
     )
     graphs = before.of("CUDA graphs")
     assert graphs is not None
