@@ -25,9 +25,9 @@ _BYTE_UNITS = {
 }
 # "32k" of context is 32,768 tokens in every model card that writes it so.
 _TOKEN_UNITS = {"": 1, "k": 2**10, "m": 2**20}
-_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
-# Nothing measured in bytes or tokens comes near 2**63; beyond it lies a typing error.
+# Nothing measured in bytes or tokens comes near 2**63, which has 19 digits; beyond it lies a typing error.
 _LARGEST = 2**63
+_QUANTITY = re.compile(r"\s*(\d{1,19}(?:\.\d{1,19})?)\s*([a-z]*)\s*", re.IGNORECASE)
 
 
 def parse_size(text: str) -> int:

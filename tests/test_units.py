@@ -24,17 +24,50 @@ def test_a_size_has_the_unit_it_says(text, nbytes):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "GiB", "1", "-1GiB", "1e9GiB", "1 GiB GiB", "0GiB", "inf GiB", "99999999999TiB"]
-)
+    "text",
+    ["", "GiB", "1", "-1GiB", "1e9GiB", "1 GiB GiB", "0GiB", "inf GiB", "99999999999TiB", f"{'9' * 5000}GiB",
+     f"{'9' * 400}.5GiB"],
+)  # fmt: skip
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(UsageError):
         parse_size(text)
 
 
-@pytest.mark.parametrize("text", ["", "k", "-1k", "1.5.2k", "0", "8 GiB", "9" * 40])
+@pytest.mark.parametrize("text", ["", "k", "-1k", "1.5.2k", "0", "8 GiB", "9" * 40, "9" * 5000])
 def test_what_is_no_number_of_tokens_is_refused(text):
     with pytest.raises(UsageError):
         parse_tokens(text)
+
+
+# Digits, points, signs and units in any order, and any other text.
+QUANTITIES = st.one_of(st.text(), st.from_regex(r"\s?[-+]?\d*\.?\d*(e\d+)?\s?[kmgt]?i?b?", fullmatch=True))
+
+
+@given(QUANTITIES)
+def test_any_text_is_a_quantity_in_range_or_refused(text):
+    for parse in (parse_size, parse_tokens):
+        try:
+            value = parse(text)
+        except UsageError:
+            continue
+        assert isinstance(value, int)
+        assert 0 < value < 2**63
+
+
+@given(st.integers(min_value=1, max_value=2**30), st.sampled_from(["KiB", "MiB", "GiB"]))
+def test_a_whole_number_of_a_unit_is_exact_and_is_read_as_it_is_shown(number, unit):
+    nbytes = parse_size(f"{number} {unit}")
+
+    assert nbytes == number * {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit]
+    assert abs(parse_size(format_binary(nbytes).replace(",", "")) - nbytes) <= nbytes * 0.005
+
+
+@given(st.integers(min_value=1, max_value=10**6), st.sampled_from(["k", "M", "G", "T"]))
+def test_decimal_and_binary_units_are_never_mixed(number, prefix):
+    decimal, binary = parse_size(f"{number}{prefix}B"), parse_size(f"{number}{prefix}iB")
+    power = "kMGT".index(prefix) + 1
+
+    assert decimal * 1024**power == binary * 1000**power
 
 
 @given(st.integers(min_value=1, max_value=2**40))

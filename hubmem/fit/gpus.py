@@ -13,7 +13,7 @@ from hubmem.errors import UnknownGpu, UsageError
 from hubmem.hub.devices import local_devices
 from hubmem.units import MIB, format_binary, parse_size
 
-_COUNTED = re.compile(r"\s*(\d+)\s*[x×*]\s*(.+)", re.IGNORECASE)
+_COUNTED = re.compile(r"\s*(\d{1,9})\s*[x×*]\s*(.+)", re.IGNORECASE)
 _BARE_SIZE = re.compile(r"\s*(cpu:)?\s*(\d+(?:\.\d+)?\s*[kmgt]i?b)\s*", re.IGNORECASE)
 _IGNORED = re.compile(r"[^a-z0-9]+")
 _VENDOR_WORDS = re.compile(r"nvidia|geforce|tesla|amd|instinct|radeon|intel|google|apple")

@@ -15,7 +15,7 @@ from hubmem.units import GIB
 USUAL_BANDWIDTH = "1Gbit/s"
 """Of the usual network card, for a download nobody has said the speed of."""
 
-_SPEED = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtKMGT])(bit/s|bps|b/s|B/s)\s*")
+_SPEED = re.compile(r"\s*(\d{1,12}(?:\.\d{1,12})?)\s*([kmgtKMGT])(bit/s|bps|b/s|B/s)\s*")
 _FASTEST = 10**18
 
 
