@@ -42,6 +42,7 @@ class Family:
         body_type: the model type of such a config that does not name one.
         spellings: canonical keys as the files spell them, for types transformers has no class of.
         tied: whether the head is the embedding where neither the config nor its class says.
+        has_own_head: whether the class has an output matrix of its own even where the config ties embeddings.
     """
 
     model_types: str
@@ -52,6 +53,7 @@ class Family:
     body_type: str = ""
     spellings: Mapping[str, str] = field(default_factory=dict)
     tied: bool = False
+    has_own_head: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

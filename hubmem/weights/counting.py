@@ -53,14 +53,17 @@ def count_tied_once(census: Census, *, tied_embeddings: bool) -> Census:
     has_shared = any(group.template.endswith(_SHARED) for group in inputs)
     shapes = {group.unpacked for group in inputs}
 
+    def is_beside_input(head: re.Match[str], shape: tuple[int, ...] | None) -> bool:
+        """Whether the model that has the head, of several in one checkpoint, has such an embedding."""
+        return any(group.unpacked == shape and group.template.startswith(head[1] or "") for group in inputs)
+
     def is_copy(group: TensorGroup) -> bool:
         if has_shared and _COPIES_OF_SHARED.fullmatch(group.template):
             return group.unpacked in shapes
         if not tied_embeddings:
             return False
-        return (bool(_OUTPUT.fullmatch(group.template)) and group.unpacked in shapes) or (
-            _repeats_bias(group, census)
-        )
+        head = _OUTPUT.fullmatch(group.template)
+        return (head is not None and is_beside_input(head, group.unpacked)) or _repeats_bias(group, census)
 
     copies = [group for group in census.groups if group.unpacked is not None and is_copy(group)]
     if not copies:

@@ -15,6 +15,7 @@ from typing import Any
 
 from hubmem import dtypes, templates
 from hubmem.weights.census import Census, TensorGroup
+from hubmem.weights.roles import Role
 
 Shape = tuple[int, ...]
 Block = tuple[int, int]
@@ -281,14 +282,15 @@ _SCALES_ONLY = "F8_E8M0"
 
 
 def apply(census: Census, quantization: Quantization | None) -> Census:
-    """The census with packed weights unpacked, and scales and zero points counted as no parameters."""
+    """The census with packed weights unpacked; scales, zero points and integers that are no weights apart."""
     if census.format == "gguf":
         # A config.json beside GGUF files is the one of the model they were made from.
         return census
-    method = METHODS.get(quantization.method) if quantization else None
-    if quantization is None or method is None:
-        notes = quantization.notes if quantization else ()
-        return census.changed(_without_exponents, *notes)
+    if quantization is None:
+        return _unquantized(census)
+    method = METHODS.get(quantization.method)
+    if method is None:
+        return census.changed(_without_exponents, *quantization.notes)
     packed = re.compile(rf"(.*)\.{method.packed}$")
     beside = re.compile(rf"(^|.*\.)({method.beside}|{_ANY_SCALES})$")
 
@@ -296,21 +298,45 @@ def apply(census: Census, quantization: Quantization | None) -> Census:
         match = packed.fullmatch(group.template)
         if match:
             return _unpacked(group, quantization, method)
-        return (
-            replace(group, unpacked=None) if beside.fullmatch(group.template) else _without_exponents(group)
-        )
+        return replace(group, unpacked=None) if beside.fullmatch(group.template) else _whole(group)
 
     return census.changed(counted, *quantization.notes)
 
 
+def _unquantized(census: Census) -> Census:
+    """The census of weights that nothing says are packed.
+
+    Integers are then positions, masks and counters. Where they are most of a checkpoint they hold weights all the
+    same, in a way that is not known.
+    """
+    in_integers = sum(group.nbytes for group in census.groups if _is_whole_number(group))
+    if 2 * in_integers > census.stored_bytes:
+        note = (
+            "Most weights are integers, and no config tells how they are packed: they are counted as stored."
+        )
+        return census.changed(_without_exponents, note)
+    return census.changed(_whole)
+
+
 def _unpacked(group: TensorGroup, quantization: Quantization, method: Method) -> TensorGroup:
     dtype = dtypes.of(group.dtype)
-    if dtype.floating or group.unpacked is None:
+    if not _is_whole_number(group) or group.unpacked is None:
         return group
     bits = quantization.bits_of(group.template) or method.bits
     per_element = max(Fraction(1), Fraction(dtype.bits, bits))
     unpack = method.unpack if len(group.shape) > 1 else _last_axis
     return replace(group, unpacked=unpack(group.shape, per_element, quantization.block or (1, 1)))
+
+
+def _whole(group: TensorGroup) -> TensorGroup:
+    """A tensor that no method has packed: integers are no weights, `register_buffer` made them."""
+    if _is_whole_number(group) and group.unpacked is not None:
+        return replace(group, role=Role.BUFFER, unpacked=None)
+    return _without_exponents(group)
+
+
+def _is_whole_number(group: TensorGroup) -> bool:
+    return not dtypes.of(group.dtype).floating
 
 
 def _without_exponents(group: TensorGroup) -> TensorGroup:

@@ -53,63 +53,101 @@ _BUFFERS: tuple[tuple[str, Callable[[_Shape], bool]], ...] = (
     (r"(?<!moe_statics\.)(?<!experts\.)e_score_correction_bias$", _any_shape),
     (r"((?<!mlp\.)expert_bias|router_bias|balancing_biases|(mlp|ffn)\.gate\.bias)$", _any_shape),
     # Constants kept beside the weights: decays of lightning attention, xIELU's bounds, Gemma's layer scalars,
-    # sinusoids and statistics of inputs, the state of codebooks while they are learnt.
+    # sinusoids and statistics of inputs; codebooks, which are averages of what was seen.
     (r"(slope_rate|(query|key|diagonal)_decay|act_fn\.(beta|eps)|layer_scalar)$", _any_shape),
     (r"(final_logits_bias|tid2eid|pos_idx_to_embed|global_mean|global_invstd)$", _any_shape),
-    (r"codebook\.(initialized|cluster_usage|embed_sum)$", _any_shape),
+    (r"codebook\.(init(ializ)?ed|cluster_(usage|size)|embed(_sum|_avg)?)$", _any_shape),
+    (r"lerope\.alpha$", _any_shape),
     # I-BERT's integer copies of its weights and the ranges it has seen.
-    (r"\.(weight_integer|bias_integer|\w*scaling_factor|x_min|x_max|shift)$", _any_shape),
+    (r"\.(weight_integer|bias_integer|(weight|act|fc)_scaling_factor|x_min|x_max|shift)$", _any_shape),
     # Google's T5 checkpoints hold a bias for cross-attention, which has none in the model.
     (r"EncDecAttention\.relative_attention_bias\.weight$", _any_shape),
     # llama.cpp's rotary factors and router biases.
     (r"(^|\.)rope_(freqs|factors_\w+)\.weight$|\.exp_probs_b(\.bias)?$", _any_shape),
 )
 
+# Parts of towers by the names of their folders; a name's first match decides, so these come before all that
+# towers and decoders have in common.
+_VISION = (
+    r"(^|\.)(vision|visual|vit|image|img|video_tower|vpm|vqmodel|sam_model|patch_embed|resampler|(?<!semantic_)connector"
+    r"|(multi_modal|mm|spatial|layerwise)_projectors?|high_res_|qwen2_model|view_sep|(generation_)?aligner"
+    r"|(deepstack_)?merger|patch_merge|query_tokens|(language_model\.)?embed_vision|language_projection"
+    r"|mlp1\.|mlp_AR\.|(?<=model\.)projector\.)"
+)
+_AUDIO = (
+    r"(^|\.)((audio|speech|whisper)[._]|acoustic_|semantic_(tokenizer|connector)|codec_(model|head)|code2wav|token2wav"
+    r"|asr_encoder|diarization|ctc_|perception|mel_conditioner|diffusion_head|latent_(bias|scaling)_factor|pre_encode"
+    r"|talker\.((hidden|text)_projection|thinker_to)|subsampling|feature_(extractor|encoder|projection)"
+    r"|(?<=model\.)embed_audio|embedder\.conv)"
+    r"|^projector\.|encoder\.(conv\d?|input_linear|out_mid)\.|\.conv\.(depth|down|up|depthwise|pointwise)_?conv\d?"
+)
+
 _ROLES: tuple[tuple[Role, str], ...] = (
-    (Role.ADAPTER, r"lora_|\.adapter|ia3_|modules_to_save"),
+    (Role.ADAPTER, r"lora_|ia3_|modules_to_save|(^|\.)(hada|lokr|oft)_"),
     (Role.DRAFT, r"(^|\.)(mtp|eagle|medusa|nextn)[._]"),
     # Diffusion transformers are of images throughout: their streams are told apart, but no part is a tower.
     (Role.MLP, r"\.(img|txt)_mlp\.|\.ff(_context)?\.net\."),
     (Role.NORM, r"\.(img|txt)_mod\.|\.adaln_single\."),
     (Role.EMBEDDING, r"^(img|txt)_in\."),
+    (Role.VISION, _VISION),
+    (Role.AUDIO, _AUDIO),
     (
-        Role.VISION,
-        r"(^|\.)(vision|visual|vit|image|img|patch_embed|multi_modal_projector|mm_projector|connector|vpm|resampler)",
+        Role.NORM,
+        r"(?i:layer_?norm|(^|[._])\w*norm\d*(\.|$|_f\.)|(^|\.)norm_(?!out)\w+\.|(^|\.)ln_?\w*\.|(^|\.)\w+_ln\.)",
     ),
-    (Role.AUDIO, r"(^|\.)(audio|speech|whisper)[._]|encoder\.conv[12]\."),
-    (Role.NORM, r"(?i:layer_?norm|(^|[._])\w*norm\d*(\.|$|_f\.)|(^|\.)ln_?\w*\.|(^|\.)\w+_ln\.)"),
+    # Recurrent Gemma and xLSTM have matrices by the names attention has elsewhere; Nemotron-H has attention,
+    # MLPs and routers in what it calls mixers.
+    (Role.RECURRENT, r"temporal_block\.(conv_1d|linear_\w+|rg_lru)|[ms]lstm_layer"),
+    (Role.ATTENTION, r"\.mixer\.([qkvo]_proj|Wqkv)\.|ssmax|(^|\.)\w*(query|key|value)_net\."),
+    (Role.MLP, r"\.mixer\.(up|down)_proj\."),
     (
         Role.HEAD,
         (
-            r"(^|\.)(lm_head|embed_out|cls|\w*predictions|score|(?<!router\.)classifier|qa_outputs|pooler"
-            r"|vocab_transform|vocab_projector|generator_lm_head|lm_loss|pred_layer|logits_dense"
-            r"|output_projection)(\.|$)|^(output|proj_out|head|decoder)\.(weight|bias|dense)"
+            r"(^|\.)(lm_heads?|embed_out|cls|\w*predictions|score|(?<!router\.)classifier|qa_outputs|pooler|unembed"
+            r"|vocab_transform|vocab_projector|generator_lm_head|lm_loss|pred_layer|logits_dense|contact_head"
+            r"|projection_head|(?<!self_attn\.)output_projection|log_softmax)(\.|$)"
+            r"|^(output|proj_out|head|decoder)\.(weight|bias|dense|linear\d|decoder)"
         ),
     ),
     # `mlp.gate.weight` routes; `mlp.gate_proj.weight` is half of a gated MLP.
     (
         Role.ROUTER,
-        r"router(\.|$|_)|ffn_gate_inp|((mlp|moe|block_sparse_moe|feed_forward|ffn)\.gate|shared_expert_gate)(\.|$)",
+        (
+            r"router(\.|$|_)|ffn_gate_inp|\.expert_bias$|experts\.e_score_correction_bias$|shared_expert_gate(\.|$)"
+            r"|(layers\.(\d+|\{[^}]*\})|mlp|moe|mixer|block_sparse_moe|feed_forward|ffn)\.gate(\.|$)"
+        ),
     ),
-    (Role.SHARED_EXPERTS, r"shared_expert|shared_mlp|_shexp\."),
-    (Role.EXPERTS, r"expert|_exps\."),
+    (Role.SHARED_EXPERTS, r"shared?_expert|shared_mlp|_shexp\."),
+    (
+        Role.EXPERTS,
+        r"(^|\.)experts?([._]|$)|_exps\.|(block_sparse_moe|mlp)\.(in|out)put_linear\.|\.moe\.(gate|up|down)_proj\.",
+    ),
     (
         Role.RECURRENT,
-        r"(?i:mamba|ssm|mixer|linear_attn|recurrent|short_?conv|rwkv|delta|\.conv\.(conv|in_proj|out_proj))",
+        (
+            r"(?i:mamba|ssm|(?<!connection_)mixer|linear_attn|recurrent|short_?conv|rwkv(?!\.emb)|delta"
+            r"|\.conv\.(conv|in_proj|out_proj))"
+        ),
+    ),
+    # Before attention, in whose blocks Bailing and others have them.
+    (Role.EMBEDDING, r"(^|\.)shared\.|transformer\.w\.|(^|\.)(pos|mask|segment)_emb(\.|$)"),
+    (
+        Role.MLP,
+        r"mlp\.(ff_out|c_proj|w_out|fc_out)|shared_transf\w*\.feed_forward|per_layer_\w+|altup|laurel|_sub_layer\.dense",
     ),
     (
         Role.ATTENTION,
-        r"(?i:att(n|ention)|(^|[._])(?<!fc_)(q|k|v|o|qkv|kv|query|key|value|out)(_[ab])?(_lin|_proj)?\.(weight|bias))",
+        r"(?i:att(n|ention)|_sub_layer\.|(^|[._])(?<!fc_)(q|k|v|o|qkv|kv|query|key|value|out)(_[ab])?(_lin|_proj)?\.(weight|bias))",
     ),
     (
         Role.EMBEDDING,
-        r"(embed|token_embd|position_embd|token_types|wte|wpe|shared|(word|position|token_type|tok)_embeddings|embeddings)(\w*)(\.|$)",
+        r"(embed|token_embd|position_embd|token_types|wte|wpe|(word|position|token_type|tok)_embeddings|embeddings)(\w*)(\.|$)",
     ),
     (
         Role.MLP,
         (
-            r"(?i:mlp|feed_?forward|ffn|dense_?relu|(^|\.)(fc\d|wi|wo|w[123]|lin\d|intermediate|output\.dense"
-            r"|up_proj|down_proj|gate_proj)[._\d]|dense_h_to_4h|dense_4h_to_h)"
+            r"(?i:mlp|feed_?forward|ffn|dense_?relu|\.ff\.|(^|\.)(fc\d|wi|wo|w[123]|lin\d|intermediate|output\.(dense|conv)"
+            r"|output_query|up_proj|down_proj|gate_proj)[._\d]|dense_h_to_4h|dense_4h_to_h|bottleneck)"
         ),
     ),
 )

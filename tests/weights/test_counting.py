@@ -49,6 +49,17 @@ def test_a_head_of_another_shape_is_no_copy() -> None:
     assert count(census, tied_embeddings=True).parameters == 100 * 8 + 96 * 8
 
 
+def test_a_head_of_another_model_in_the_checkpoint_is_no_copy() -> None:
+    """π0 has the head of a second Gemma beside PaliGemma's embeddings."""
+    embedding = ("vlm.paligemma.language_model.model.embed_tokens.weight", (100, 8))
+    own, other = (
+        ("vlm.paligemma.language_model.lm_head.weight", (100, 8)),
+        ("vlm.gemma_expert.lm_head.weight", (100, 8)),
+    )
+    assert count(census_of(embedding, own), tied_embeddings=True).parameters == 800
+    assert count(census_of(embedding, other), tied_embeddings=True).parameters == 1600
+
+
 def test_the_bias_of_a_tied_decoder_is_counted_once_too() -> None:
     census = census_of(
         ("bert.embeddings.word_embeddings.weight", (100, 8)),

@@ -305,6 +305,30 @@ def test_block_exponents_are_no_parameters_even_without_a_config() -> None:
     assert apply(census, None).parameters == 64 * 64
 
 
+INTEGERS = [
+    ("model.vision_model.summary_idxs", "I64", (2,)),
+    ("layers.0.relative_position_index", "I64", (49, 49)),
+    ("model.causal_mask", "BOOL", (1, 1, 8, 8)),
+    ("model.layers.0.offsets", "I32", (16,)),
+]
+
+
+@pytest.mark.parametrize("config", [None, {"quant_method": "gptq", "bits": 4}])
+def test_integers_that_no_method_packed_are_buffers(config: Any) -> None:
+    weight = ("model.layers.0.mlp.up_proj.weight", "BF16", (256, 256))
+    quantization = read_quantization({"quantization_config": config})
+    census = apply(census_of(weight, *INTEGERS), quantization)
+    assert (census.parameters, census.buffers) == (256 * 256, 2 + 49 * 49 + 64 + 16)
+    assert not any("integers" in note for note in census.notes)
+
+
+def test_a_checkpoint_of_integers_without_a_config_is_counted_as_stored_and_said() -> None:
+    packed = ("model.layers.0.mlp.up_proj.qweight", "I32", (32, 256))
+    census = apply(census_of(packed, ("model.norm.weight", "BF16", (256,))), None)
+    assert census.parameters == 32 * 256 + 256
+    assert any("no config tells how they are packed" in note for note in census.notes)
+
+
 def test_an_unknown_method_is_said_and_counted_as_stored() -> None:
     quantization = read_quantization({"quantization_config": {"quant_method": "vptq", "bits": "x"}})
     census = apply(census_of(("a.indices", "I32", (8, 8))), quantization)

@@ -64,7 +64,8 @@ def read_architecture(config: Config) -> Architecture | None:
         vocab_size=config.positive("vocab_size"),
         max_context=config.optional_positive(*_CONTEXTS),
         dtype=_dtype(config),
-        tied_embeddings=config.boolean("tie_word_embeddings", default=family.tied),
+        tied_embeddings=not family.has_own_head
+        and config.boolean("tie_word_embeddings", default=family.tied),
         layers=family.decoder.read(config),
         encoder=family.encoder.read(config) if family.encoder else (),
         generates=family.generates(config),

@@ -23,12 +23,14 @@ ENCODERS: tuple[Family, ...] = (
     Family("gpt2 gpt-sw3 git", _BERT),
     Family(
         "albert clip_text_model deberta deberta-v2 distilbert dpr esm flava_text_model ibert"
-        " jina_embeddings_v3 layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm mpnet"
+        " jina_embeddings_v3 layoutlm layoutlmv2 layoutlmv3 lilt longformer markuplm mpnet"
         " mra nystromformer siglip2_text_model siglip_text_model splinter squeezebert tapas"
         " tipsv2_text_model visual_bert yoso",
         _BERT,
         generates=never,
     ),
+    # The head is not among the `_tied_weights_keys` of its class.
+    Family("luke", _BERT, generates=never, has_own_head=True),
     Family(
         "convbert",
         Stack(mixers={FULL: attention.fewer_heads}, feed_forward=feed_forward.plain),

@@ -36,11 +36,13 @@ SEQUENCE_TO_SEQUENCE: tuple[Family, ...] = (
         encoder=_BART_ENCODER,
     ),
     Family(
-        "longt5 mt5 pop2piano t5 udop umt5",
+        "longt5 mt5 t5 udop umt5",
         _T5_DECODER,
         encoder=_T5_ENCODER,
         tied=True,
     ),
+    # The head is not among the `_tied_weights_keys` of its class.
+    Family("pop2piano", _T5_DECODER, encoder=_T5_ENCODER, has_own_head=True),
     Family(
         "nllb-moe",
         replace(_BART_DECODER, feed_forward=feed_forward.stepped("decoder_sparse_step", "decoder_ffn_dim")),
