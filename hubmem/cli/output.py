@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -44,9 +45,20 @@ def deliver_parts(parts: Iterable[str], output: Path | None) -> None:
         for part in parts:
             _print(part)
         return
-    with refusing(output), replacing(output) as temporary, temporary.open("wb") as stream:
+    with refusing(output), _writing(output) as stream:
         for part in parts:
             stream.write(part.encode("utf-8", "backslashreplace"))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[BinaryIO]:
+    """A stream to a file, which is replaced when it is whole, or straight to a pipe or a device."""
+    if path.exists() and not path.is_file():
+        with path.open("wb") as stream:
+            yield stream
+        return
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        yield stream
 
 
 def _print(text: str) -> None:
@@ -83,7 +95,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write, which takes the place of another when it is whole."""
+    """A file to write, which takes the place of another when it is whole; of a link, what it leads to.
+
+    Raises:
+        UsageError: what is there is no file.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file.")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)

@@ -127,9 +127,14 @@ def split_revision(model: str) -> tuple[str, str | None]:
 
 def as_folder(model: str | os.PathLike[str]) -> Path | None:
     """The folder a user means, or None for a repo id; a folder that exists wins, as in transformers."""
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))  # noqa: PTH111 - pathlib's raises where there is no such user
     looks_local = not isinstance(model, str) or model.startswith((".", "/", "~"))
-    return path if looks_local or path.is_dir() else None
+    return path if looks_local or _is_dir(path) else None
+
+
+def _is_dir(path: Path) -> bool:
+    # Unlike pathlib's, this one is false for a name that is too long for a file.
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def open_folder(folder: Path) -> Source:
@@ -140,7 +145,7 @@ def open_folder(folder: Path) -> Source:
     """
     from hubmem.hub.local import LocalSource
 
-    if not folder.is_dir():
+    if not _is_dir(folder):
         raise RepoNotFound(f"No folder {folder}.", hint="A repo id looks like meta-llama/Llama-3.1-8B.")
     return LocalSource(folder)
 

@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from hubmem.errors import NoWeights, UnreadableRepo
 from hubmem.hub.transport import Answer, Transport
 from hubmem.scanning import counts
+from hubmem.scanning.naming import as_text
 from hubmem.scanning.skipped import Skipped, skipped
 from hubmem.snapshot import Snapshot
 from hubmem.weights import layout
@@ -102,7 +103,7 @@ def with_heads(
         )
         for owner, most_pages in spool.execute(_OWNERS_OF_SEVERAL).fetchall():
             for page in islice(_pages(transport, Search(author=owner), ("sha",)), most_pages):
-                heads = [(row.get("sha"), row["id"]) for row in page]
+                heads = [(counts.commit_in(row), as_text(row["id"])) for row in page]
                 spool.executemany("UPDATE named SET head = ? WHERE repo = ?", heads)
         for repo, head in spool.execute("SELECT repo, head FROM named ORDER BY position"):
             yield Candidate(repo=repo, commit=head)
@@ -152,7 +153,9 @@ def _rows(answer: Answer) -> list[Mapping[str, Any]] | None:
         page = json.loads(answer.body)
     except ValueError:
         return None
-    is_list = isinstance(page, list) and all(isinstance(row, dict) and "id" in row for row in page)
+    is_list = isinstance(page, list) and all(
+        isinstance(row, dict) and isinstance(row.get("id"), str) for row in page
+    )
     return page if is_list else None
 
 
@@ -169,17 +172,19 @@ def _candidate(row: Mapping[str, Any], *, by_counts: bool) -> Candidate:
     known: Snapshot | Skipped | None = _without_weights(row)
     if known is None and by_counts:
         known = counts.counted(row)
-    return Candidate(repo=row["id"], commit=row.get("sha"), known=known)
+    return Candidate(repo=as_text(row["id"]), commit=counts.commit_in(row), known=known)
 
 
 def _without_weights(row: Mapping[str, Any]) -> Skipped | None:
     """Why a repo that has no file of a readable format is passed over, as reading it would say."""
-    siblings = row.get("siblings")
-    names = [file["rfilename"] for file in siblings] if isinstance(siblings, list) else None
-    if names is None or any(map(layout.is_weights, names)):
+    try:
+        names = [str(file["rfilename"]) for file in row["siblings"]]
+    except (KeyError, TypeError):
+        return None  # reading it will tell
+    if any(map(layout.is_weights, names)):
         return None
     try:
         layout.choose(names)
     except NoWeights as error:
-        return skipped(row["id"], error, commit=row.get("sha"))
+        return skipped(as_text(row["id"]), error, commit=counts.commit_in(row))
     return None

@@ -1,10 +1,15 @@
 """The repos a user names: as arguments, in files, on standard input, or by an earlier scan's output."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator, Sequence
+from functools import partial
+from io import BufferedReader, TextIOWrapper
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 from hubmem.errors import UsageError
 from hubmem.scanning.query import STORE_SUFFIX, select
@@ -12,6 +17,10 @@ from hubmem.scanning.query import STORE_SUFFIX, select
 STANDARD_INPUT = "-"
 # What is named so is a file that is missing, not a repo that is.
 _FILE_SUFFIXES = (".txt", ".jsonl", ".json", ".csv", ".list", STORE_SUFFIX)
+# An earlier scan's line is a report, thousands of times as long as a name; what is longer still is no list.
+_LONGEST_LINE = 64 * 2**20
+# Longer than any path; what is left of such a name is enough to find it by.
+_LONGEST_NAME, _KEPT_OF_LONGER = 4096, 200
 
 
 def named(arguments: Sequence[str]) -> Iterator[str]:
@@ -21,19 +30,26 @@ def named(arguments: Sequence[str]) -> Iterator[str]:
         UsageError: a file is missing, or later, cannot be read.
     """
     for argument in arguments:
-        if argument.endswith(_FILE_SUFFIXES) and not Path(argument).is_file():
-            raise UsageError(f"No file {argument}.")
+        if argument.endswith(_FILE_SUFFIXES) and not is_list(argument):
+            raise UsageError(f"No file {as_text(argument)}.")
     return chain.from_iterable(map(_named_by, arguments))
+
+
+def is_list(argument: str) -> bool:
+    """Whether a file or a pipe is named, which is read, rather than a repo or a folder."""
+    # Not by pathlib, which raises for a name that is too long for a file.
+    return os.path.exists(argument) and not os.path.isdir(argument)  # noqa: PTH110, PTH112
 
 
 def _named_by(argument: str) -> Iterator[str]:
     if argument == STANDARD_INPUT:
-        return _in_lines(sys.stdin, "standard input")
+        # Its bytes: how a list is encoded is not the terminal's to say.
+        return _in_stream(cast("BufferedReader", sys.stdin.buffer), "standard input")
     if argument.endswith(STORE_SUFFIX):
         return _in_store(Path(argument))
-    if Path(argument).is_file():
+    if is_list(argument):
         return _in_file(Path(argument))
-    return iter([_as_text(argument)])
+    return iter([as_text(argument)])
 
 
 def _in_store(path: Path) -> Iterator[str]:
@@ -44,17 +60,23 @@ def _in_store(path: Path) -> Iterator[str]:
 
 def _in_file(path: Path) -> Iterator[str]:
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-            yield from _in_lines(lines, str(path))
+        with path.open("rb") as stream:
+            yield from _in_stream(stream, str(path))
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error}.") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _in_lines(lines: Iterable[str], what: str) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
-        repo = _in_line(line, f"{what}, line {number}")
-        if repo:
-            yield repo
+def _in_stream(stream: BufferedReader, what: str) -> Iterator[str]:
+    is_utf16 = stream.peek(2)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE)
+    encoding = "utf-16" if is_utf16 else "utf-8-sig"
+    lines = TextIOWrapper(stream, encoding, errors="backslashreplace")
+    try:
+        for number, line in enumerate(iter(partial(lines.readline, _LONGEST_LINE), ""), start=1):
+            repo = _in_line(line, f"{what}, line {number}")
+            if repo:
+                yield as_text(repo)
+    finally:
+        lines.detach()  # or it would close what is not its own
 
 
 def _in_line(line: str, where: str) -> str:
@@ -63,22 +85,28 @@ def _in_line(line: str, where: str) -> str:
     >>> _in_line("org/name  # a remark", ""), _in_line('{"repo": "org/name"}', ""), _in_line("#", "")
     ('org/name', 'org/name', '')
     """
-    line = _as_text(line.strip())
+    if len(line) == _LONGEST_LINE:
+        raise UsageError(f"{where} is too long for a list of repos.")
+    line = line.strip()
     if not line.startswith("{"):
         return line.split("#")[0].split(",")[0].strip().strip('"')
     try:
         repo = json.loads(line).get("repo")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not JSON: {error}.") from error
     if not isinstance(repo, str):
         raise UsageError(f"{where} names no repo.", hint="Each object needs a key repo.")
     return repo
 
 
-def _as_text(name: str) -> str:
-    r"""A name whose bytes are no UTF-8, as text that can be stored and shown; it names no repo either way.
+def as_text(name: str) -> str:
+    r"""A name that can be stored and shown: no half of a surrogate pair, and not longer than any path.
 
-    >>> _as_text("org/n\udcffme")
-    'org/n\\udcffme'
+    What is changed by it names no repo either way.
+
+    >>> as_text("org/n\udcffme"), len(as_text("a" * 5000))
+    ('org/n\\udcffme', 201)
     """
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_KEPT_OF_LONGER]}…"
     return name.encode("utf-8", "backslashreplace").decode()

@@ -16,12 +16,14 @@ from hubmem.scanning.asked import fingerprint
 from hubmem.scanning.executors import open_executor
 from hubmem.scanning.lines import InOrder, WriteLine, open_lines
 from hubmem.scanning.listing import PAGE_SIZE, Candidate, Search, listed, with_heads
-from hubmem.scanning.naming import named
+from hubmem.scanning.naming import is_list, named
 from hubmem.scanning.pace import QuotaPacer
 from hubmem.scanning.query import select, store_beside
 from hubmem.scanning.run import result_of, run
 from hubmem.scanning.scan import THREADS, Planning, Reading, begin_reading
 from hubmem.scanning.store import Result, Store, held
+
+_DEVICES = frozenset({Path("/dev"), Path("/proc")})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,21 @@ class Order:
                 "--counts is for the Hub's list.", hint="Use --author, --search, --filter or --sort."
             )
         named(self.names)
+        if self.output:
+            self._check_output(self.output)
+
+    def _check_output(self, output: Path) -> None:
+        if not output.absolute().parent.is_dir():
+            raise UsageError(f"No folder {output.parent} to write {output.name} to.")
+        if any(is_list(name) and output.exists() and output.samefile(name) for name in self.names):
+            raise UsageError(f"{output} is both read and written.", hint="Name another file with --output.")
+
+    @property
+    def store(self) -> Path | None:
+        """Where the answers are kept beyond this run, or None: beside `/dev/stdout` is no place for a file."""
+        if self.output is None or not _DEVICES.isdisjoint(self.output.absolute().parents):
+            return None
+        return store_beside(self.output)
 
 
 @contextmanager
@@ -93,7 +110,7 @@ def carried_out(
     """
     order.check()
     with ExitStack() as stack:
-        path = store_beside(order.output) if order.output else stack.enter_context(_passing_store())
+        path = order.store or stack.enter_context(_passing_store())
         stack.enter_context(held(path))
         store = Store(path, request=order.asked, warn=access.warn)
         stack.enter_context(closing(store))
@@ -164,9 +181,8 @@ def foretell(order: Order) -> Iterator[str]:
 def _unread(order: Order) -> int:
     """How many of the named repos have no answer yet that stands."""
     names = set(named(order.names))
-    path = store_beside(order.output) if order.output else None
-    if path is None or not path.is_file():
+    if order.store is None or not order.store.is_file():
         return len(names)
-    rows = select(path, "SELECT repo FROM results WHERE NOT retryable")
+    rows = select(order.store, "SELECT repo FROM results WHERE NOT retryable")
     next(rows)
     return len(names.difference(repo for (repo,) in rows))

@@ -8,6 +8,9 @@ from hubmem.scanning.listing import Candidate
 from hubmem.scanning.scan import Answer, Planning, Reading, answers, plan_all
 from hubmem.scanning.store import Result, Store
 
+# Controls that JSON lets pass, and the separators at which some tools break lines.
+_ESCAPES = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
+
 
 def run(
     candidates: Iterable[Candidate],
@@ -82,10 +85,10 @@ def result_of(repo: str, answer: Answer) -> Result:
 
 
 def _json(value: object) -> str:
-    r"""One line of JSON; half a surrogate pair, which a config may hold, is written as JSON's own escape.
+    r"""One line of JSON; what a terminal may obey, and half a surrogate pair, are written as JSON's own escapes.
 
-    >>> _json({"model_type": "×\ud800"})
-    '{"model_type":"×\\ud800"}'
+    >>> _json({"model_type": "×\ud800\x9b"})
+    '{"model_type":"×\\ud800\\u009b"}'
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPES)
     return text.encode("utf-8", "backslashreplace").decode()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+import hubmem
 import pytest
 from hubmem.cli.inspect import inspect as inspect_command
 from hubmem.cli.scan import scan as scan_command
@@ -43,15 +44,20 @@ def test_what_one_repo_can_be_asked_so_can_many() -> None:
     assert {"context", "train", "gpus"} <= of_many.keys()
 
 
-@pytest.mark.parametrize("arguments", [("--train", "lora", "--rank", "8"), ("--dtype", "nf4", "--tp", "2")])
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (("--train", "lora", "--rank", "8"), {"train": "lora", "rank": 8}),
+        (("--dtype", "nf4", "--tp", "2"), {"dtype": "nf4", "tp": 2}),
+    ],
+)
 def test_each_answer_is_that_of_one_repo(
-    hub: Callable[..., HubServer], scan: Callable[..., Outcome], arguments: tuple[str, ...]
+    hub: Callable[..., HubServer],
+    scan: Callable[..., Outcome],
+    arguments: tuple[str, ...],
+    asked: dict[str, Any],
 ) -> None:
-    import hubmem
-
     hub(*models(1))
-    asked = dict(zip((name.removeprefix("--") for name in arguments[::2]), arguments[1::2], strict=True))
-    asked = {name: int(value) if value.isdecimal() else value for name, value in asked.items()}
 
     (line,) = scan("org/m0", *arguments, "--gpu", "24GiB").lines
 

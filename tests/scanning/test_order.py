@@ -5,7 +5,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable
-from io import StringIO
+from io import BufferedReader, BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,7 @@ class TestSources:
         self, hub: Hub, scan: Scan, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hub(*models(4))
-        monkeypatch.setattr(sys, "stdin", StringIO("org/m2\norg/m3\n"))
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BufferedReader(BytesIO(b"org/m2\norg/m3\n"))))
 
         outcome = scan("org/m0", "-", "org/m1", "--ordered")
 
