@@ -124,12 +124,15 @@ def truth_sets() -> Iterator[TruthSet]:
             yield TruthSet.of(module)
 
 
-def summary(sets: Iterable[TruthSet]) -> str:
-    """All groups as one Markdown table."""
+def summary(sets: Sequence[TruthSet]) -> str:
+    """All groups as one Markdown table, and under it every miss by its reason."""
     groups = {group: comparisons for each in sets for group, comparisons in each.groups.items()}
-    ordered = sorted(groups, key=[*GOALS, *groups].index)
-    rows = (_cells(Summary.of(group, groups[group]), GOALS.get(group, Goal())) for group in ordered)
-    return "".join(f"{_line(cells)}\n" for cells in (_HEADINGS, ["---"] * len(_HEADINGS), *rows))
+    order = [*GOALS, *groups].index
+    rows = (_cells(Summary.of(group, groups[group]), _goal(group)) for group in sorted(groups, key=order))
+    table = "".join(f"{_line(cells)}\n" for cells in (_HEADINGS, ["---"] * len(_HEADINGS), *rows))
+    misses = sorted((miss for each in sets for miss in _misses(each)), key=lambda miss: order(miss[0]))
+    missed = "".join(f"- {group}: {text}\n" for group, text in misses)
+    return f"{table}\n<details><summary>Every miss</summary>\n\n{missed}\n</details>\n"
 
 
 def report(sets: Iterable[TruthSet]) -> Iterator[str]:
@@ -137,12 +140,31 @@ def report(sets: Iterable[TruthSet]) -> Iterator[str]:
     for each in sets:
         yield f"## {each.name}\n\n{each.source}\n"
         for group, comparisons in each.groups.items():
-            found, goal = Summary.of(group, comparisons), GOALS.get(group, Goal())
-            yield " · ".join(f"{h} {c}" for h, c in zip(_HEADINGS, _cells(found, goal), strict=True) if c)
-            missed = [each for each in comparisons if each.error is None or abs(each.error) > goal.tolerance]
-            for comparison in missed:
+            cells = _cells(Summary.of(group, comparisons), _goal(group))
+            yield " · ".join(
+                f"{heading} {cell}" for heading, cell in zip(_HEADINGS, cells, strict=True) if cell
+            )
+            for comparison in filter(_missed, comparisons):
                 yield f"  miss: {_miss(comparison)}: {each.reason(comparison)}"
         yield ""
+
+
+def _misses(truth: TruthSet) -> Iterator[tuple[str, str]]:
+    """Each group with a reason of its misses, and all that miss for it."""
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for each in filter(_missed, truth.comparisons):
+        error = "no answer" if each.error is None else f"{each.error:+.1%}".replace("%", " %")
+        names[each.group, truth.reason(each)].append(f"{each.name} ({error})")
+    for (group, reason), missed in names.items():
+        yield group, f"{reason}. {' · '.join(missed)}"
+
+
+def _goal(group: str) -> Goal:
+    return GOALS.get(group, Goal())
+
+
+def _missed(comparison: Comparison) -> bool:
+    return comparison.error is None or abs(comparison.error) > _goal(comparison.group).tolerance
 
 
 def _cells(found: Summary, goal: Goal) -> list[str]:

@@ -8,6 +8,7 @@ parameters × bits: every count of bytes is a whole number of a matrix's shape.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 
 from hubmem import templates
@@ -179,10 +180,10 @@ def _awq(rows: int, columns: int) -> int:
     return 4 * columns * ceil(rows / 8) + scales + zeros
 
 
-def _gptq(rows: int, columns: int) -> int:
-    groups = ceil(columns / 128)
-    scales, zeros, group_index = 2 * groups * rows, 4 * groups * ceil(rows / 8), 4 * columns
-    return 4 * ceil(columns / 8) * rows + scales + zeros + group_index
+def _gptq(rows: int, columns: int, *, bits: int) -> int:
+    groups, in_a_word = ceil(columns / 128), 32 // bits
+    scales, zeros, group_index = 2 * groups * rows, 4 * groups * ceil(rows / in_a_word), 4 * columns
+    return 4 * ceil(columns / in_a_word) * rows + scales + zeros + group_index
 
 
 def _mxfp4(rows: int, columns: int) -> int:
@@ -242,7 +243,14 @@ _ROWS = (
     Target(
         name="gptq-int4",
         label="4-bit (GPTQ)",
-        matrix_nbytes=_gptq,
+        matrix_nbytes=partial(_gptq, bits=4),
+        kept=_DRAFT_KEPT,
+        source="groups of 128: qweight, qzeros and g_idx int32, scales float16: AutoGPTQ, QuantLinear",
+    ),
+    Target(
+        name="gptq-int8",
+        label="8-bit (GPTQ)",
+        matrix_nbytes=partial(_gptq, bits=8),
         kept=_DRAFT_KEPT,
         source="groups of 128: qweight, qzeros and g_idx int32, scales float16: AutoGPTQ, QuantLinear",
     ),

@@ -21,14 +21,19 @@ from tests.truth.parameters import counted
 from tests.weights.records import RECORDS
 
 REASONS = {
-    "GPTQ-Int8": "hubmem has no 8-bit GPTQ to convert to",
-    "Qwen2.5-0.5B-Instruct AWQ, 1 ": "the difference is one more embedding: the checkpoint may not tie its head",
+    "Qwen2.5-0.5B-Instruct AWQ after 1 ": "the difference is one more embedding: the checkpoint may not tie its head",
     "B FP8": "the difference is one more embedding: small FP8 checkpoints do not tie their heads",
     "405B cache": "the first upload had 16 KV heads, today's config has 8",
 }
 _FOLDER = Path(__file__).parents[2] / "fixtures" / "papers"
 _BYTES = {"GB": 10**9, "GiB": GIB, "MiB": MIB}
-_TARGETS = {"BF16": None, "GPTQ-Int4": "gptq-int4", "AWQ": "awq-int4", "FP8": "fp8-block"}
+_TARGETS = {
+    "BF16": None,
+    "GPTQ-Int4": "gptq-int4",
+    "GPTQ-Int8": "gptq-int8",
+    "AWQ": "awq-int4",
+    "FP8": "fp8-block",
+}
 _GROUPS = {"all": "GPU peak measured while generating", "decode": "GPU memory measured while decoding"}
 # cuBLAS' default workspace before Hopper, `:4096:2:16:8`, and on it.
 _WORKSPACES = {"A100-80GB": 2 * 4 * MIB + 8 * 16 * KIB, "H20-96GB": 32 * MIB}
@@ -40,11 +45,11 @@ def rows() -> Iterator[Comparison]:
     """Every published figure whose model is bundled."""
     for row in _read("generation.csv"):
         yield Comparison(
-            name=f"{row['model']} {row['precision']}, {row['input_tokens']} tokens and 2,048 new ones",
+            name=f"{row['model']} {row['precision']} after {int(row['input_tokens']):,} tokens",
             group=_GROUPS[row["phase"]],
             unit="bytes",
             measured=_nbytes(row),
-            predicted=_generation(row) if row["precision"] in _TARGETS else None,
+            predicted=_generation(row),
         )
     for row in _read("llama31.csv"):
         yield Comparison(

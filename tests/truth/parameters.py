@@ -12,6 +12,8 @@ from hubmem.weights.quantization_config import read_quantization
 from tests.truth import Comparison
 from tests.weights.records import RECORDS, Record, stored_census
 from tests.weights.test_census import left_out
+from tests.weights.test_precision import SIBLINGS as MADE_FROM
+from tests.weights.test_precision import weight
 from tests.weights.test_quantization import SIBLINGS
 
 REASONS = {
@@ -40,6 +42,14 @@ def rows() -> Iterator[Comparison]:
             unit="parameters",
             measured=counted(base).parameters,
             predicted=counted(repo).parameters,
+        )
+    for repo, base, precision in MADE_FROM:
+        yield Comparison(
+            name=f"{repo} as {precision} of {base}",
+            group="bytes of quantized repos, predicted from their originals",
+            unit="bytes",
+            measured=stored_census(repo).stored_bytes,
+            predicted=weight(counted(base), precision),
         )
 
 
