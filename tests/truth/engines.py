@@ -27,7 +27,7 @@ def _vllm_starts() -> Iterator[Comparison]:
         yield _row(_name(start), "weights of a vLLM rank", "GiB", start.weights, gib_of(start.plan, *WEIGHTS))
     for start in STARTED:
         logged = [start.weights, start.outside, start.activations]
-        total = gib_of(start.plan, *WEIGHTS, "outside the allocator", "activations")
+        total = gib_of(start.plan, *WEIGHTS, "non-torch memory", "activations")
         yield _row(
             _name(start), "vLLM at start-up, without its pool", "GiB", sum(filter(None, logged)), total
         )
