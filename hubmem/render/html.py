@@ -92,8 +92,10 @@ style-src '{style_hash}'; script-src '{script_hash}'">
 <header>
 <h1>Will it fit?</h1>
 <p>{asked}</p>
-<p>A cell tells how much of the memory is taken, and of how many devices; in red, how many times as much as \
-there is.</p>
+<p id="legend"><span class="fits"><i></i>fits, by the memory taken</span>\
+<span class="several"><i></i>on several, of each</span>\
+<span class="tight"><i></i>tight</span>\
+<span class="no"><i></i>no: times the memory there is</span></p>
 <noscript><p>The table needs JavaScript; the data is in this file.</p></noscript>
 </header>
 <form role="search">
@@ -112,7 +114,7 @@ there is.</p>
 <thead><tr></tr></thead>
 <tbody></tbody>
 </table>
-</main>
 <button id="more" type="button" hidden>Show more</button>
+</main>
 <footer>Made by hubmem from config files and weight headers; no weights were downloaded.</footer>
 <script type="application/json" id="data">"""

@@ -58,6 +58,18 @@ class Page:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
+    def click(self, element: str) -> None:
+        """Press the mouse where an expression's element is shown."""
+        self.run(f"({element}).scrollIntoView({{block: 'nearest'}})")
+        box = self.run(f"({element}).getBoundingClientRect().toJSON()")
+        where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **where)
+
+    def type(self, text: str) -> None:
+        """Write where the focus is."""
+        self.send("Input.insertText", text=text)
+
     def _receive(self) -> dict[str, Any]:
         text = bytearray()
         while (byte := self._replies.read(1)) != b"\0":

@@ -125,13 +125,18 @@ def repos(page: Page) -> list[str]:
 
 
 def click(page: Page, heading: str) -> None:
-    page.run(
+    page.click(
         "[...document.querySelectorAll('thead button')]"
-        f".find(button => button.textContent === {json.dumps(heading)}).click()"
+        f".find(button => button.textContent === {json.dumps(heading)})"
     )
 
 
-def enter(page: Page, name: str, value: str) -> None:
+def search(page: Page, words: str) -> None:
+    page.click("document.forms[0].elements.search")
+    page.type(words)
+
+
+def choose(page: Page, name: str, value: str) -> None:
     page.run(
         f"document.forms[0].elements[{json.dumps(name)}].value = {json.dumps(value)};"
         f"document.forms[0].dispatchEvent(new Event('input', {{bubbles: true}}))"
@@ -186,7 +191,7 @@ class TestInABrowser:
     def test_search_looks_for_each_word(self, show: Show, words: str, found: list[str]) -> None:
         page = show(USUAL)
 
-        enter(page, "search", words)
+        search(page, words)
 
         assert repos(page) == found
 
@@ -202,8 +207,8 @@ class TestInABrowser:
     def test_a_verdict_picks(self, show: Show, verdict: str, gpu: str, found: list[str]) -> None:
         page = show(USUAL)
 
-        enter(page, "verdict", verdict)
-        enter(page, "gpu", gpu)
+        choose(page, "verdict", verdict)
+        choose(page, "gpu", gpu)
 
         assert repos(page) == found
 
@@ -214,6 +219,27 @@ class TestInABrowser:
 
         assert cells[:2] == ["50 %", "2 × 8 %"]
         assert cells[4] == "4.0×"
+
+    def test_one_that_fits_is_told_from_several_that_do(self, show: Show) -> None:
+        """Where a heading itself names two, two are what was asked for."""
+        page = show([row("org/one"), row("org/two", gpus=2), row("org/tight", gpus=2, verdict="tight")])
+
+        classes = page.run("[...document.querySelectorAll('td.heat')].map(cell => cell.classList[1])")
+
+        assert classes[::2] == ["fits", "several", "tight"]
+        assert classes[1::2] == ["fits"] * 3
+
+    def test_a_heading_says_how_many_of_those_found_fit(self, show: Show) -> None:
+        page = show(USUAL)
+
+        def notes() -> list[str]:
+            return list(
+                page.run("[...document.querySelectorAll('thead small')].map(note => note.textContent)")
+            )
+
+        assert notes() == ["3 fit", "4 fit"]
+        search(page, "large")
+        assert notes() == ["0 fit", "1 fit"]
 
     def test_heat_grows_with_what_is_taken(self, show: Show) -> None:
         page = show([row("a/b", required=number) for number in (1, 8, 16, 24)])
@@ -230,8 +256,8 @@ class TestInABrowser:
         page = show([row(f"org/m{number:04d}") for number in range(450)])
         assert len(repos(page)) == 200
 
-        page.run("document.getElementById('more').click()")
-        page.run("document.getElementById('more').click()")
+        page.click("document.getElementById('more')")
+        page.click("document.getElementById('more')")
 
         assert len(repos(page)) == 450
         assert page.run("document.getElementById('more').hidden")
@@ -240,6 +266,9 @@ class TestInABrowser:
         page = show(USUAL, width=390, height=844)
 
         assert page.run("document.documentElement.scrollWidth") == 390
+        assert page.run("document.documentElement.scrollHeight") == 844
+        shown = "document.querySelector('td.heat').getBoundingClientRect()"
+        assert page.run(f"{shown}.right") <= 390, "a verdict is seen without scrolling"
         assert page.run("getComputedStyle(document.querySelector('td')).position") == "sticky"
 
     def test_the_dark_is_dark(self, show: Show) -> None:

@@ -6,9 +6,9 @@ const GIB = 2 ** 30;
 const REPO_ID = /^\w[\w.-]*(\/\w[\w.-]*)?$/;
 const COLUMNS = [
   { title: "repo", kind: "text", of: (row) => row.repo },
-  { title: "type", kind: "text", of: (row) => row.type ?? "" },
-  { title: "parameters", of: (row) => row.parameters },
-  { title: "files GiB", of: (row) => row.files },
+  { title: "type", kind: "text wide", of: (row) => row.type ?? "" },
+  { title: "parameters", kind: "wide", of: (row) => row.parameters },
+  { title: "files GiB", kind: "wide", of: (row) => row.files },
   { title: "total GiB", of: (row) => row.total },
   ...gpus.map((gpu, number) => ({ title: gpu, kind: "heat", of: (row) => weight(row.cells[number]) })),
 ];
@@ -48,16 +48,22 @@ function addRepo(line, row) {
     cell.textContent = row.repo;
     return;
   }
-  const link = add(cell, "a", row.repo);
+  const name = row.repo.lastIndexOf("/") + 1;
+  const link = add(cell, "a");
+  add(link, "span", row.repo.slice(0, name), "owner");
+  link.append(row.repo.slice(name));
   link.href = "https://huggingface.co/" + row.repo;
   link.rel = "noopener noreferrer";
 }
 
-function addHeat(line, cell) {
+function addHeat(line, cell, gpu) {
   const share = cell.required / cell.usable;
   const text = cell.verdict === "no" ? `${share.toFixed(1)}×` : `${Math.round(share * 100)} %`;
-  const devices = cell.gpus > 1 ? `${cell.gpus} × ` : "";
-  const element = add(line, "td", devices + text, `heat ${cell.verdict}`);
+  // Where a heading names no number of devices, one that fits is told from several that do.
+  const several = cell.gpus > 1 && cell.verdict === "fits" && !/^\d+x/.test(gpu);
+  const element = add(line, "td", undefined, `heat ${several ? "several" : cell.verdict}`);
+  if (cell.gpus > 1) add(element, "b", `${cell.gpus} × `);
+  element.append(text);
   element.title = `${cell.verdict}: ${gib(cell.required)} of ${gib(cell.usable)} GiB on each of ${cell.gpus}`;
   const strength = cell.verdict === "no" ? Math.min(1, Math.log2(share) / 4) : Math.min(1, share);
   element.style.setProperty("--strength", strength.toFixed(2));
@@ -70,11 +76,11 @@ function addRow(row) {
     add(line, "td", `skipped: ${row.skipped}. ${row.message}`, "skip").colSpan = COLUMNS.length - 1;
     return;
   }
-  add(line, "td", row.type ?? "unknown", "text");
-  add(line, "td", count(row.parameters)).title = row.parameters.toLocaleString("en");
-  add(line, "td", gib(row.files));
+  add(line, "td", row.type ?? "unknown", "text wide");
+  add(line, "td", count(row.parameters), "wide").title = row.parameters.toLocaleString("en");
+  add(line, "td", gib(row.files), "wide");
   add(line, "td", gib(row.total));
-  for (const cell of row.cells) addHeat(line, cell);
+  row.cells.forEach((cell, number) => addHeat(line, cell, gpus[number]));
 }
 
 function matches(row, words, verdict, gpu) {
@@ -99,7 +105,17 @@ function draw() {
   body.replaceChildren();
   found.slice(0, state.shown).forEach(addRow);
   more.hidden = found.length <= state.shown;
+  tell(found);
   form.elements.shown.value = `${found.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}`;
+}
+
+// Under each accelerator, how many of the rows found fit it.
+function tell(chosen) {
+  const judged = chosen.filter((row) => row.cells.length > 0);
+  document.querySelectorAll("thead small").forEach((note, number) => {
+    const fitting = judged.filter((row) => row.cells[number].verdict !== "no").length;
+    note.textContent = `${fitting.toLocaleString("en")} fit`;
+  });
 }
 
 function select() {
@@ -126,6 +142,7 @@ COLUMNS.forEach((column, number) => {
   const button = add(heading, "button", column.title);
   button.type = "button";
   button.addEventListener("click", () => sortBy(number));
+  if (column.kind === "heat") add(heading, "small");
 });
 gpus.forEach((gpu, number) => {
   add(form.elements.gpu, "option", gpu).value = String(number);
