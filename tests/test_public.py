@@ -1,7 +1,10 @@
 """What other programs may build on, frozen: a change here is a new major version, an addition a new minor one."""
 
 import inspect as introspection
+import re
 from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
 
 import hubmem
 import pytest
@@ -13,6 +16,7 @@ from hubmem.request import Request
 from hubmem.scanning.skipped import SCHEMA as SKIPPED_SCHEMA
 from hubmem.scanning.skipped import Skipped
 
+REFERENCE = (Path(__file__).parents[1] / ".github" / "REPORT.md").read_text(encoding="utf-8")
 FUNCTIONS = {
     "inspect": {
         "revision": None, "token": None, "offline": False, "bundled": True, "variant": None, "subfolder": None,
@@ -24,7 +28,7 @@ FUNCTIONS = {
     },
 }  # fmt: skip
 # What `**request` takes, with what is asked where nothing is said.
-REQUEST = {"gpus": (), "context": None, "dtype": None, "kv_dtype": None, "cache_policy": "logical"}
+REQUEST = {"gpus": (), "context": None, "dtype": None, "kv_dtype": None, "cache_policy": None}
 WORKLOAD = {
     "engine": "transformers",
     "batch": 1,
@@ -95,6 +99,11 @@ EXIT_CODES = {
 }
 
 
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    return hubmem.inspect("openai-community/gpt2", offline=True).to_dict()
+
+
 def test_the_names_of_the_package():
     assert set(hubmem.__all__) == {"HubmemError", "Report", "Skipped", "inspect", "scan"}
 
@@ -143,9 +152,28 @@ def test_every_error_ends_in_its_exit_code():
 
 
 @pytest.mark.parametrize(("part", "keys"), CONTRACT.items())
-def test_the_json_has_the_keys_it_had(part: str, keys: set[str]):
-    value = hubmem.inspect("openai-community/gpt2", offline=True).to_dict()
-    found = value[part] if part else value
+def test_the_json_has_the_keys_it_had(report: dict[str, Any], part: str, keys: set[str]):
+    found = report[part] if part else report
     first = found[0] if isinstance(found, list) else found
 
     assert first.keys() >= keys
+
+
+def documented(heading: str) -> set[str]:
+    """The keys in the table under a heading of the reference."""
+    section = REFERENCE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    first_cells = (line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
+    return {key for cell in first_cells for key in re.findall(r"`(\w+)`", cell)}
+
+
+@pytest.mark.parametrize(
+    "heading", ["architecture", "parameters", "weights", "workload", "cache", "plan", "host"]
+)
+def test_the_reference_has_every_key_of_a_part_and_no_other(report: dict[str, Any], heading: str):
+    assert documented(heading) == set(report[heading])
+
+
+def test_the_reference_has_every_key_of_the_report_its_terms_and_verdicts(report: dict[str, Any]):
+    assert documented("The report") == set(report)
+    assert documented("a term") == set(report["plan"]["terms"][0])
+    assert documented("a verdict") == set(report["verdicts"][0])
