@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from hubmem.cli.options import access_options, file_options, request_options
+from hubmem.cli.plotting import check_plot, draw_plot
 
 # Each model reads its own files concurrently; more models at once than this only spend the quota faster.
 _MODELS_AT_ONCE = 4
@@ -31,6 +32,12 @@ _MODELS_AT_ONCE = 4
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file."
 )
 @click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.svg|png",
+    help="Draw memory against context; needs the extra hubmem[plot].",
+)
+@click.option(
     "--siblings/--no-siblings",
     default=True,
     help="Whether to ask the Hub for quantized versions to advise, where a GPU named is too small.",
@@ -44,6 +51,7 @@ def inspect(
     rules: bool,
     output_format: str,
     output: Path | None,
+    plot: Path | None,
     siblings: bool,
     revision: str | None,
     offline: bool,
@@ -68,6 +76,8 @@ def inspect(
         from hubmem.request import Request
 
         Request.of(**request)
+    if plot is not None:
+        check_plot(plot, models)
     observer = TerminalObserver(verbose=verbose)
     access = Access(revision=revision, offline=offline, bundled=not no_bundled, observer=observer, warn=warn)
     opened = [open_model(model, access) for model in models]
@@ -95,6 +105,8 @@ def inspect(
     for each in reports:
         if each.snapshot.stands_in:
             warn(each.snapshot.stands_in)
+    if plot is not None:
+        draw_plot(reports[0], plot)
     deliver(render(reports, output_format, page_for(output), explain=explain, rules=rules), output)
     return int(check and not all(each.fits_all for each in reports))
 

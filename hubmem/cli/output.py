@@ -23,6 +23,7 @@ def page_for(output: Path | None) -> Page:
     return Page(
         width=min(max(columns, NARROWEST), WIDEST),
         colour=not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+        terminal=os.environ.get("TERM") != "dumb",
     )
 
 

@@ -10,6 +10,7 @@ from hubmem.memory.engines import engine_of
 from hubmem.memory.plan import Basis, Plan, Term
 from hubmem.models.architecture import Architecture, Dense, Experts
 from hubmem.models.mixers import Attention, LatentAttention
+from hubmem.render.bar import bar
 from hubmem.render.text import Page, plain, shorten
 from hubmem.render.verdicts import (
     advice_heading,
@@ -40,10 +41,19 @@ def render(report: Report, page: Page) -> str:
         _matrix(report, page),
         *_named(report, page),
         _host(report, page),
+        _alternatives(report, page),
         machines_table(report).splitlines(),
         _notes(report, page),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
+
+
+def _alternatives(report: Report, page: Page) -> list[str]:
+    if not report.snapshot.alternatives:
+        return []
+    from hubmem.render import alternatives
+
+    return alternatives.table(report, page)
 
 
 def _identity(report: Report, page: Page) -> list[str]:
@@ -132,6 +142,7 @@ def _plan(report: Report, page: Page) -> list[str]:
         page.paint(_columns_of(title, "GiB", "", page), "bold"),
         *(_term_line(term, page) for term in plan.terms),
         page.paint(_columns_of(f"  total {where}", format_gib(plan.per_gpu_bytes), "", page), "bold"),
+        *bar(plan.terms, page),
         *page.paragraph(_fullest(plan), first="  ", rest="    "),
     ]
 

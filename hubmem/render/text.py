@@ -17,10 +17,12 @@ class Page:
     Attributes:
         width: columns.
         colour: whether it may carry colour codes.
+        terminal: whether it is a screen, on which a picture of blocks makes sense.
     """
 
     width: int = WIDEST
     colour: bool = False
+    terminal: bool = False
 
     def paint(self, text: str, colour: str) -> str:
         """The text in a colour, where the page has colour."""

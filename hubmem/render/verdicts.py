@@ -33,7 +33,7 @@ def sentences(verdict: Verdict) -> Iterator[str]:
     if fit.answer is Answer.NO:
         yield f"On {where} it does not fit: {needs}, {format_binary(fit.short)} short."
     else:
-        yield f"On {where} {_WORDS[fit.answer]}: {needs}, up to {format_gib(fit.at_most)} as measured."
+        yield f"On {where} {_WORDS[fit.answer]}: {needs} as expected, {format_gib(fit.at_most)} at most."
         if more := " · ".join(_limits(verdict)):
             yield f"It holds at most: {more}."
         yield from _pool(verdict)
@@ -132,4 +132,4 @@ def band_line(report: Report) -> str:
     fits += [cell.fit for verdict in report.verdicts for cell in verdict.cells]
     if not any(fit.answer is Answer.TIGHT for fit in fits):
         return ""
-    return f"tight: as expected it fits, at most it does not; at most is {band_source(report.workload)}."
+    return f"tight: it fits as expected, not at most. At most is {band_source(report.workload)}."

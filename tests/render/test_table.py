@@ -26,15 +26,15 @@ Fits?      usable GiB  BF16      FP8       4-bit (nf4)    longest context
 24 GiB          24.00  1×        1×        1×             4k
 16 GiB          16.00  1× tight  1× tight  1× tight       4k
 
-On 1× 24 GiB it fits: 16.00 of 24.00 GiB, up to 18.05 as measured.
+On 1× 24 GiB it fits: 16.00 of 24.00 GiB as expected, 18.05 at most.
 It holds at most: 4k tokens at batch 1 · batch 65,536 at 8k.
 
-On 1× 16 GiB it is tight: 16.00 of 16.00 GiB, up to 18.05 as measured.
+On 1× 16 GiB it is tight: 16.00 of 16.00 GiB as expected, 18.05 at most.
 It holds at most: 4k tokens at batch 1 · batch 65,536 at 8k.
 
 Host: 15 GiB of disk, at least 2 min to download at 1 Gbit/s; RAM for 4 GiB to load.
-tight: as expected it fits, at most it does not; at most is what PyTorch's allocator reserved in
-  simulated runs, contexts seen on A100, RTX 4090 and V100.
+tight: it fits as expected, not at most. At most is what PyTorch's allocator reserved in simulated
+  runs, contexts seen on A100, RTX 4090 and V100.
 """
 
 
