@@ -74,11 +74,12 @@ class Request:
         """
         own = read_own_gpus(Path(gpus_file)) if gpus_file is not None else ()
         name, _, version = engine.partition("@")
-        policy = _cache_policy(cache_policy, engine_of(name, version or None))
+        row = engine_of(name, version or None)
+        policy = _cache_policy(cache_policy, row)
         asked = Workload(
             context=DEFAULT_CONTEXT if context is None else context,
             weight_dtype=precision.parse(dtype).name if dtype else None,
-            kv_dtype=_kv_dtype(kv_dtype, policy, name) if kv_dtype else None,
+            kv_dtype=_kv_dtype(kv_dtype, policy, row) if kv_dtype else None,
             cache_policy=policy,
             engine=name,
             engine_version=version or None,
@@ -111,16 +112,16 @@ def _cache_policy(text: str | None, engine: Engine) -> CachePolicy:
     return known[text]
 
 
-def _kv_dtype(text: str, policy: CachePolicy, engine: str) -> str:
+def _kv_dtype(text: str, policy: CachePolicy, engine: Engine) -> str:
     """A dtype of the cache; llama.cpp has narrow ones of its own, and no others."""
     if policy is CachePolicy.LLAMA_CPP and text.lower() in CELL_TYPES:
         return text.lower()
     name = dtypes.parse(text).name
-    if engine != "llama.cpp":
+    if engine.cache_policy is not CachePolicy.LLAMA_CPP:
         return name
     if name.lower() not in CELL_TYPES:
         raise UsageError(
-            f"--cache-type {text}: --engine llama.cpp has no such cache.",
+            f"--cache-type {text}: --engine {engine.name} has no such cache.",
             hint=f"It has {', '.join(CELL_TYPES)}.",
         )
     return name.lower()

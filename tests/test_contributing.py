@@ -97,7 +97,7 @@ def model(root: Path, tensors: Sequence[tuple[str, str, tuple[int, ...]]], **con
 
 
 @pytest.mark.parametrize(
-    "title", ["A model family", "A quantization", "An accelerator", "An optimizer", "A measurement"]
+    "title", ["A model family", "A quantization", "An accelerator", "An optimizer", "An engine", "A measurement"]
 )
 def test_a_thing_is_added_in_one_place(title: str):
     assert len(additions(title)) == 1
@@ -149,6 +149,18 @@ def test_an_optimizer_added_by_the_guide_keeps_its_states(copy: Path):
     states = next(term for term in found["plan"]["terms"] if term["name"] == "optimizer states")
 
     assert states["bytes"] == 3 * 2 * 124_439_808
+
+
+def test_an_engine_added_by_the_guide_plans_as_the_one_it_is_built_on(copy: Path):
+    follow("An engine", copy)
+    koala, llama_cpp = (
+        report(copy, "openai-community/gpt2", "--engine", engine, "--tp", "2", "--kv-dtype", "q8_0")
+        for engine in ("koala", "llama.cpp")
+    )
+
+    assert (koala["workload"]["engine"], koala["workload"]["engine_version"]) == ("koala", "1.0")
+    assert koala["plan"] == llama_cpp["plan"]
+    assert koala["cache"]["policy"] == "llama.cpp"
 
 
 def test_a_measurement_added_by_the_guide_is_reported(tmp_path: Path):

@@ -15,7 +15,7 @@ from hubmem.memory.programs.computation import Rotation
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.memory.static import compute_dtype, weights_terms
-from hubmem.memory.vllm_profile import V1, Limits, Rules, profile_term
+from hubmem.memory.vllm_profile import V1, Limits, Rules, bounds_of, profile_term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Attention, LatentAttention
@@ -103,6 +103,7 @@ class Worker:
             yield profile_term(
                 self.rank.architecture,
                 self.limits,
+                bounds_of(self.rank.workload, self.limits),
                 itemsize=self._itemsize(self.rank.architecture),
                 eager=not (self.rules.compiles and self.rank.workload.cuda_graphs),
                 samples=self.rank.stage.last,

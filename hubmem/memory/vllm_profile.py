@@ -69,6 +69,8 @@ V1 = Rules(version="0.11", since="0.8")
 WITH_GRAPHS = Rules(version="0.21", since="0.21", counts_graphs=True)
 
 _LONGEST_WHOLE_PROMPT = 32768
+# Sequences and tokens of a step: a server's on an ordinary device, those of `LLM` on a large one.
+_DEFAULTS = ((256, 2048), (1024, 16384))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +111,19 @@ class Limits:
         )
 
 
-# The defaults that need least and most: a server on an ordinary device, `LLM` on a large one.
-_LEAST, _MOST = Limits(sequences=256, tokens=2048), Limits(sequences=1024, tokens=16384)
+def bounds_of(workload: Workload, limits: Limits) -> tuple[Limits, Limits]:
+    """The least and the most a step may hold: on an ordinary device, and for `LLM` on a large one.
+
+    >>> [each.sequences for each in bounds_of(Workload(), Limits.of(Workload(), V1))]
+    [256, 1024]
+    """
+    if limits.known:
+        return limits, limits
+    least, most = ((workload.max_num_seqs or s, workload.max_num_batched_tokens or t) for s, t in _DEFAULTS)
+    return (
+        Limits(sequences=min(limits.sequences, least[0]), tokens=min(limits.tokens, least[1])),
+        Limits(sequences=max(limits.sequences, most[0]), tokens=max(limits.tokens, most[1])),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +135,20 @@ class Peak:
 
 
 def profile_term(
-    architecture: Architecture, limits: Limits, *, itemsize: int, eager: bool, samples: bool
+    architecture: Architecture,
+    limits: Limits,
+    bounds: tuple[Limits, Limits],
+    *,
+    itemsize: int,
+    eager: bool,
+    samples: bool,
 ) -> Term:
-    """The larger of the layers' peak and the sampler's, with the range of the defaults where none are known.
+    """The larger of the layers' peak and the sampler's.
 
     Args:
         architecture: of one rank.
         limits: of a step.
+        bounds: the least and the most they may be, where they are not known.
         itemsize: bytes of an element of the residual stream.
         eager: whether the model is not compiled.
         samples: whether the rank has the output head.
@@ -140,15 +160,15 @@ def profile_term(
             candidates.append(_sampler(architecture, at, itemsize))
         return max(candidates, key=lambda candidate: candidate.nbytes)
 
-    usual = peak(limits)
+    usual, (least, most) = peak(limits), map(peak, bounds)
     return Term(
         name="activations",
         nbytes=usual.nbytes,
         basis=Basis.DERIVED if limits.known else Basis.ASSUMED,
         formula=usual.formula,
         source=_SOURCE,
-        low=-1 if limits.known else peak(_LEAST).nbytes,
-        high=-1 if limits.known else peak(_MOST).nbytes,
+        low=least.nbytes,
+        high=most.nbytes,
     )
 
 
