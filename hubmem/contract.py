@@ -9,17 +9,17 @@ from hubmem.fit.advise import Advice
 from hubmem.fit.bands import band_source
 from hubmem.fit.hosting import Host, Offer
 from hubmem.fit.matrix import Verdict, columns
-from hubmem.fit.verdict import Cell
+from hubmem.fit.verdict import Cell, Fit
 from hubmem.memory.engines import engine_of
 from hubmem.memory.plan import Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts
 from hubmem.models.mixers import Attention, LatentAttention
-from hubmem.weights.layout import Layout
 from hubmem.weights.reading import Part
 from hubmem.weights.roles import Role
 
 if TYPE_CHECKING:
+    from hubmem.fit.alternatives import Alternative
     from hubmem.report import Report
 
 SCHEMA = "hubmem.report/1"
@@ -62,7 +62,7 @@ def report_dict(report: "Report") -> dict[str, Any]:
         "machines": [_offer(offer) for offer in report.offers] if report.offers is not None else None,
         "adapter": _adapter(report),
         "components": [_component(part) for part in report.snapshot.parts],
-        "alternatives": [_alternative(layout, report) for layout in report.snapshot.alternatives],
+        "alternatives": [_alternative(each, report) for each in report.alternatives()],
         "notes": list(report.notes),
         "cost": {
             "requests": cost.requests,
@@ -118,12 +118,26 @@ def _component(part: Part) -> dict[str, Any]:
     }
 
 
-def _alternative(layout: Layout, report: "Report") -> dict[str, Any]:
-    files = report.snapshot.listing.files
+def _alternative(alternative: "Alternative", report: "Report") -> dict[str, Any]:
+    fits = zip(alternative.fits, report.verdicts, strict=True) if alternative.fits else ()
     return {
-        "file": layout.first,
-        "format": layout.format,
-        "stored_bytes": sum(files[path].nbytes for path in layout.files),
+        "label": alternative.label,
+        "file": alternative.file,
+        "format": report.census.format,
+        "stored_bytes": alternative.nbytes,
+        "bits_per_weight": round(alternative.bits_per_weight, 3) if alternative.bits_per_weight else None,
+        "plan": _plan(alternative.plan) if alternative.plan else None,
+        "verdicts": [_fit(fit, verdict) for fit, verdict in fits],
+    }
+
+
+def _fit(fit: Fit, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "gpu": verdict.gpu.name,
+        "gpus": verdict.gpus,
+        "required_bytes": fit.required,
+        "usable_bytes": fit.usable,
+        "verdict": fit.answer.value,
     }
 
 

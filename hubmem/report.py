@@ -35,6 +35,7 @@ from hubmem.weights.quantization import Quantization
 from hubmem.weights.quantization_config import read_quantization
 
 if TYPE_CHECKING:
+    from hubmem.fit.alternatives import Alternative
     from hubmem.memory.rules import Comparison
 
 _NARROW_CACHE = "The config asks engines for an FP8 cache (kv_cache_scheme)."
@@ -91,6 +92,15 @@ class Report:
     def fits_all(self) -> bool:
         """Whether it fits every device, for `--check`."""
         return all(verdict.fit.answer is not Answer.NO for verdict in self.verdicts)
+
+    def alternatives(self) -> "tuple[Alternative, ...]":
+        """Other whole models in the repo, such as its GGUF files, and what each takes as it is stored."""
+        if not self.snapshot.alternatives:
+            return ()
+        from hubmem.fit.alternatives import weigh
+
+        comparable = () if self.workload.weight_dtype else self.verdicts
+        return weigh(self.snapshot.alternatives, self.snapshot.listing.files, self.census, comparable)
 
     def rules(self) -> "tuple[Comparison, ...]":
         """Rules of thumb for this model and workload, each beside the exact answer to the same question."""

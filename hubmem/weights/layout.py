@@ -49,6 +49,10 @@ _NOT_WEIGHTS = frozenset(
 _VARIANT = re.compile(r"\.(fp16|fp32|bf16|non_ema|ema_only|fp8|int8)(?=[.-])")
 # llama.cpp's gguf-split: name-00001-of-00003.gguf.
 _GGUF_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+# The name of a model, and behind its last point or dash the quantization.
+_LAST_PART = re.compile(r"[.-](?=[^.-]*$)")
+# Recipes whose files lie beside the plain ones: `llama-8b-UD-Q4_K_XL.gguf`.
+_RECIPE = re.compile(r"[.-](UD|i1|imat(rix)?)$", re.IGNORECASE)
 # The projector of a vision tower, which llama.cpp loads beside a model.
 _PROJECTOR = re.compile(r"(^|/)mmproj[^/]*\.gguf$", re.IGNORECASE)
 # What is asked for most among a repo's GGUF files, and what each stands for well enough.
@@ -184,7 +188,7 @@ def _gguf(here: set[str]) -> Layout | None:
     files = sorted(name for name in here if name.endswith(".gguf") and not _PROJECTOR.search(name))
     projectors = sorted(name for name in here if _PROJECTOR.search(name))
     models = [
-        Layout(index=None, files=tuple(parts), format="gguf", part=_label(stem))
+        Layout(index=None, files=tuple(parts), format="gguf", part=label_of(stem))
         for stem, parts in groupby(files, key=lambda name: _GGUF_SPLIT.sub("", name).removesuffix(".gguf"))
     ]
     if not models:
@@ -201,13 +205,26 @@ def _gguf(here: set[str]) -> Layout | None:
     return replace(chosen, part="", notes=tuple(notes), alternatives=others)
 
 
-def _label(stem: str) -> str:
+def label_of(path: str) -> str:
     """What tells one GGUF file of a repo from another: usually the last part of its name.
 
-    >>> _label("Meta-Llama-3.1-8B-Instruct-Q4_K_M"), _label("llama-2-7b.Q8_0"), _label("model")
+    >>> label_of("Llama-3.1-8B-Q4_K_M-00001-of-00002.gguf"), label_of("llama-2-7b.Q8_0.gguf"), label_of("model.gguf")
     ('Q4_K_M', 'Q8_0', 'model')
     """
-    return re.split(r"[.-](?=[^.-]*$)", posixpath.basename(stem))[-1]
+    return _LAST_PART.split(_stem(path))[-1]
+
+
+def model_name(path: str) -> str:
+    """What GGUF files of one model have in common: their name before the label, wherever they lie.
+
+    >>> model_name("Q8_0/llama-8b-Q8_0-00001-of-00002.gguf"), model_name("llama-8b.Q4_K_M.gguf")
+    ('llama-8b', 'llama-8b')
+    """
+    return _RECIPE.sub("", _LAST_PART.split(_stem(path))[0])
+
+
+def _stem(path: str) -> str:
+    return _GGUF_SPLIT.sub("", posixpath.basename(path)).removesuffix(".gguf")
 
 
 def _torch(here: set[str]) -> Layout | None:
