@@ -51,6 +51,9 @@ def repo(number: int) -> Repo:
 def _files(name: str, number: int) -> Files:
     shapes = [shape for shape, share in SHAPES for _ in range(share)]
     layers, hidden, feed_forward, files = shapes[number % 100 % len(shapes)]
+    # Every layer differs from that of any other repo, so no two have a file in common: what one has taught helps
+    # with no other.
+    vocabulary, feed_forward = 32_000 + number, feed_forward + number
     sizes = {
         "hidden_size": hidden,
         "intermediate_size": feed_forward,
@@ -59,8 +62,6 @@ def _files(name: str, number: int) -> Files:
         "num_key_value_heads": hidden // 64,
         "max_position_embeddings": 8192,
     }
-    # No two repos have a file in common: what one has taught helps with no other.
-    vocabulary = 32_000 + number
     base = record(name, vocabulary=vocabulary, files=files, **sizes)
     return files_of({**base, "tensors": _tensors(layers, hidden, feed_forward, vocabulary)})
 
