@@ -149,6 +149,26 @@ def test_where_there_is_no_exact_answer_it_says_why():
     assert "quantized" in six_times.unanswered
 
 
+@pytest.mark.parametrize(
+    "repo",
+    [
+        "google-t5/t5-base",
+        "google-bert/bert-base-uncased",
+        "openai/whisper-small",
+        "state-spaces/mamba-130m-hf",
+        "google/gemma-3-4b-it",
+        "deepseek-ai/DeepSeek-V2-Lite",
+        "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+        "openai/gpt-oss-20b",
+    ],
+)
+def test_every_kind_of_model_has_an_answer_to_every_question_or_a_reason_why_not(repo):
+    report = inspect(repo, offline=True, context=512)
+
+    assert len(report.rules()) == len(RULES)
+    assert all((each.exact is None) == bool(each.unanswered) for each in report.rules())
+
+
 def test_of_unknown_layers_only_the_rules_about_weights_are_asked():
     _, census = llama(layers=2)
 
