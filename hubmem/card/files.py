@@ -3,14 +3,18 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hubmem.card.refusal import CardRefused
 from hubmem.errors import UsageError
+from hubmem.units import format_binary
 
 _CARD_NAME = "readme.md"
 _MARKDOWN = ".md"
 _MARKER = b"<!-- hubmem:start"
+# The longest cards are a few hundred kB, images in them included.
+_LARGEST = 16 * 2**20
 # Installed packages bring hundreds of READMEs of their own.
 _NOT_OURS = frozenset({"node_modules", "site-packages", "__pycache__"})
 
@@ -71,12 +75,16 @@ def read(path: Path) -> bytes:
     """The bytes of a card.
 
     Raises:
-        CardRefused: it cannot be read.
+        CardRefused: it cannot be read, or is too long for a card.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST + 1)
     except OSError as error:
         raise CardRefused(f"it cannot be read: {error.strerror}.") from error
+    if len(content) > _LARGEST:
+        raise CardRefused(f"it is longer than {format_binary(_LARGEST)}.")
+    return content
 
 
 def write(path: Path, before: bytes, after: bytes, write_file: Callable[[Path, bytes], None]) -> None:
@@ -114,4 +122,9 @@ def _is_ours(path: Path, root: Path) -> bool:
 
 
 def _is_card(path: Path) -> bool:
-    return path.name.lower() == _CARD_NAME or _MARKER in read(path)
+    """By its name, or by a section; a file that cannot be read is none."""
+    if path.name.lower() == _CARD_NAME:
+        return True
+    with suppress(CardRefused):
+        return _MARKER in read(path)
+    return False

@@ -6,10 +6,14 @@ from typing import Any
 
 from hubmem.card.outline import FrontMatter
 from hubmem.card.refusal import CardRefused
+from hubmem.units import format_binary
 
 # What tools write into `library_name` and `tags` of models they made, where the relation itself is left out.
 _ADAPTER_MARKS = frozenset({"peft", "lora", "adapter"})
 _QUANTIZED_MARKS = frozenset({"gguf", "awq", "gptq", "mlx", "bitsandbytes", "compressed-tensors", "exl2"})
+
+# Cards with the results of a hundred benchmarks have some hundred kB.
+_LARGEST = 512 * 2**10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +48,18 @@ def read_metadata(front_matter: FrontMatter) -> Metadata:
 
 
 def _mapping(front_matter: FrontMatter) -> Mapping[str, Any]:
-    import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
+    from hubmem.card import yaml_text
 
+    if len(front_matter.text) > _LARGEST:
+        raise CardRefused(
+            f"the front matter is longer than {format_binary(_LARGEST)}.", line=front_matter.line
+        )
     try:
-        value = yaml.safe_load(front_matter.text.decode())
-    except yaml.MarkedYAMLError as error:
+        value = yaml_text.load(front_matter.text.decode())
+    except yaml_text.MarkedYAMLError as error:
         line = front_matter.line + (error.problem_mark.line if error.problem_mark else 0)
         raise CardRefused(f"the front matter is not YAML: {error.problem}.", line=line) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml_text.YAMLError, ValueError) as error:
         raise CardRefused(f"the front matter is not YAML: {error}.", line=front_matter.line) from error
     if value is None:
         return {}

@@ -15,6 +15,7 @@ from hubmem.card.shelf import Shelf, assess_for
 from hubmem.card.subject import NoSubject
 from hubmem.errors import HubmemError
 from hubmem.hub.opening import Access
+from hubmem.render.text import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +67,20 @@ class Outcome:
     after: bytes = b""
 
     def diff(self, name: str) -> str:
-        """A unified diff from the card as it is to what it should be, under the name given."""
+        """A unified diff from the card as it is to what it should be, under the name given.
+
+        Control characters are left out, but for tabs: it is made to be read.
+        """
         old, new = (content.decode().splitlines() for content in (self.before, self.after))
         lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", lineterm="")
-        return "".join(f"{line}\n" for line in lines)
+        return "".join(f"{_readable(line)}\n" for line in lines)
 
     def describe(self, name: str) -> str:
         """What became of the card, for people, under the name given."""
         models = ", ".join(part.subject.label for part in self.parts)
         about = self.message or f"about {models}."
         caution = self.card.caution if self.card else ""
-        return " ".join(filter(None, [f"{name}: {self.state.value}: {about}", self.hint, caution]))
+        return plain(" ".join(filter(None, [f"{name}: {self.state.value}: {about}", self.hint, caution])))
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:
@@ -152,6 +156,10 @@ def _with_section(card: Card, text: str) -> bytes:
     if card.settings != card.said:
         return splice.replace(card.outline, text, to_marker(card.settings))
     return card.outline.content if says_the_same(present, text) else splice.replace(card.outline, text)
+
+
+def _readable(line: str) -> str:
+    return "\t".join(plain(part) for part in line.split("\t"))
 
 
 def _failed(path: Path, error: HubmemError) -> Outcome:

@@ -4,6 +4,7 @@ import os
 import re
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -289,10 +290,10 @@ class TestFailuresLeaveTheCardAlone:
     def test_it_cannot_be_read(self, card, monkeypatch, capsys):
         card.write_text(NAMED)
 
-        def refuse(_):
+        def refuse(*_):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(Path, "open", refuse)
 
         assert main(["card", str(card)]) == 2
         assert "it cannot be read: Permission denied" in capsys.readouterr().err
@@ -439,3 +440,57 @@ def test_a_model_of_unknown_type_gets_its_weights_and_no_promise(serve, card, mo
     assert main(["card", str(card)]) == 0
     assert "badge/weights-" in card.read_text()
     assert "is not known" in card.read_text()
+
+
+class TestHostileCards:
+    def test_names_and_text_of_a_card_cannot_command_the_terminal(self, card, capsys):
+        folder = card.with_name("\x1b[31mred")
+        folder.mkdir()
+        hostile = folder / "README.md"
+        hostile.write_text("# A \x1b]0;title\x07 and a\ttab\n" + NAMED)
+        unnamed = folder / "unnamed.md"
+        unnamed.write_text('---\nbase_model: "\\e[2J/x"\n---\n' + SECTION)
+
+        main(["card", str(hostile), str(unnamed), "--check"])
+
+        out, err = capsys.readouterr()
+        assert "\n # A ]0;title and a\ttab\n" in out
+        assert "\x1b" not in out + err
+        assert "\x07" not in out + err
+
+    def test_one_too_long_to_be_a_card_is_refused(self, card, capsys):
+        card.write_bytes(NAMED.encode() + b"x" * 2**24)
+
+        assert main(["card", str(card)]) == 2
+        assert "it is longer than 16 MiB" in capsys.readouterr().err
+
+    def test_a_text_file_that_cannot_be_read_is_no_card_of_a_folder(self, card, capsys):
+        card.write_text(NAMED)
+        (card.parent / "notes.md").write_bytes(b"x" * (2**24 + 1))
+
+        assert main(["card", str(card.parent)]) == 0
+        assert "notes.md" not in capsys.readouterr().err
+
+
+class TestTwoJobsAtOnce:
+    def test_whoever_reads_meanwhile_sees_a_whole_card(self, hub, card):
+        """Three processes write one card over and over with different sections, and this one reads."""
+        before = "# Title\n" + NAMED + "\n# End\n"
+        card.write_text(before)
+        script = (
+            "import sys; from hubmem.cli import main\n"
+            "for turn in range(4): main(['card', sys.argv[1], '--gpu', sys.argv[2]])"
+        )
+        writers = [
+            subprocess.Popen([sys.executable, "-c", script, str(card), gpu], stderr=subprocess.DEVNULL)
+            for gpu in ("L4", "H200", "T4")
+        ]
+        seen = set()
+        while any(writer.poll() is None for writer in writers):
+            seen.add(card.read_text())
+
+        seen.add(card.read_text())
+        assert all(text.startswith("# Title\n<!-- hubmem:start") for text in seen)
+        assert all(text.endswith("<!-- hubmem:end -->\n\n# End\n") for text in seen)
+        assert len(seen) > 1
+        assert [path.name for path in card.parent.iterdir() if path.name != ".git"] == ["README.md"]
