@@ -97,7 +97,8 @@ def model(root: Path, tensors: Sequence[tuple[str, str, tuple[int, ...]]], **con
 
 
 @pytest.mark.parametrize(
-    "title", ["A model family", "A quantization", "An accelerator", "An optimizer", "An engine", "A measurement"]
+    "title",
+    ["A model family", "A quantization", "An accelerator", "An optimizer", "An engine", "A measurement"],
 )
 def test_a_thing_is_added_in_one_place(title: str):
     assert len(additions(title)) == 1
@@ -161,6 +162,16 @@ def test_an_engine_added_by_the_guide_plans_as_the_one_it_is_built_on(copy: Path
     assert (koala["workload"]["engine"], koala["workload"]["engine_version"]) == ("koala", "1.0")
     assert koala["plan"] == llama_cpp["plan"]
     assert koala["cache"]["policy"] == "llama.cpp"
+
+
+def test_an_engine_added_by_the_guide_plans_its_cells(copy: Path):
+    """Made of llama.cpp's plan: 1,024 cells of Llama-3.2-1B take 32 MiB there."""
+    follow("An engine", copy)
+    found = report(copy, "meta-llama/Llama-3.2-1B", "--engine", "koala", "--context", "1024")
+    cache = next(term for term in found["plan"]["terms"] if term["name"] == "KV cache")
+
+    assert (found["workload"]["engine"], found["workload"]["engine_version"]) == ("koala", "1.0")
+    assert cache["bytes"] == 32 * 2**20
 
 
 def test_a_measurement_added_by_the_guide_is_reported(tmp_path: Path):
