@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from hubmem.errors import UsageError
 from hubmem.fit.abilities import cannot_run, has_format
 from hubmem.fit.gpus import Gpu, Target, catalogue
+from hubmem.fit.precisions import halved
 from hubmem.fit.siblings import published_in
 from hubmem.fit.splits import is_divided, label_of
 from hubmem.fit.verdict import Answer, Planner, hold, largest, longest_context, placed, room, smallest
@@ -82,6 +83,7 @@ class Question:
         asked: as it is divided over the devices.
         max_context: the model's limit; None for none, 0 where length costs nothing the plan could see.
         layers: of the decoder, 0 where they are not known.
+        stored_dtype: what most weights are stored in.
     """
 
     plan_for: Planner
@@ -91,6 +93,7 @@ class Question:
     gpus: int
     max_context: int | None
     layers: int = 0
+    stored_dtype: str = ""
     siblings: tuple[Sibling, ...] = ()
 
     def changed(
@@ -129,6 +132,12 @@ def _recomputed_activations(question: Question) -> Iterator[Change]:
         yield question.changed("activation checkpointing", checkpointing="full")
 
 
+def _fused_attention(question: Question) -> Iterator[Change]:
+    """The same result without a matrix of scores."""
+    if question.asked.attention == "eager":
+        yield question.changed("SDPA attention", attention="sdpa")
+
+
 def _narrower_cache(question: Question) -> Iterator[Change]:
     """Where the engine has a narrower cache: vLLM one in FP8, on units that read it; llama.cpp one in 8 bits."""
     if question.asked.kv_dtype is not None or question.asked.train:
@@ -140,13 +149,20 @@ def _narrower_cache(question: Question) -> Iterator[Change]:
 
 
 def _narrower_weights(question: Question) -> Iterator[Change]:
-    """Eight bits, then four; of each, a precision somebody has published, else the engine's usual one."""
+    """Half, a quarter, an eighth of 32 bits; of each, what somebody has published, else the engine's usual one."""
     if question.asked.weight_dtype is not None or question.asked.train:
         return
     for family in _families(question):
         published = [(name, sibling) for name in family if (sibling := published_in(name, question.siblings))]
         name, sibling = published[0] if published else (family[0], None)
-        yield question.changed(f"{_label(name)} weights", weight_dtype=name, sibling=sibling)
+        change = question.changed(f"{_label(name)} weights", weight_dtype=name, sibling=sibling)
+        if _weights(question.plan_for, change.workload) < _weights(question.plan_for, question.asked):
+            yield change
+
+
+def _weights(plan_for: Planner, workload: Workload) -> int:
+    term = plan_for(workload).of("weights")
+    return term.nbytes if term else 0
 
 
 def _families(question: Question) -> Iterator[tuple[str, ...]]:
@@ -154,6 +170,8 @@ def _families(question: Question) -> Iterator[tuple[str, ...]]:
     if question.asked.engine == "llama.cpp":
         yield from (("gguf:Q8_0",), ("gguf:Q4_K_M",))
         return
+    if wide := halved(question.stored_dtype):
+        yield wide
     yield ("int8", "fp8") if has_format(question.gpu, "fp8") is False else ("fp8", "int8")
     yield ("awq-int4", "gptq-int4") if question.asked.engine == "vllm" else ("nf4", "awq-int4", "gptq-int4")
 
@@ -286,6 +304,7 @@ def _bigger_device(question: Question) -> Iterator[Change]:
 
 
 _CHANGES: tuple[Callable[[Question], Iterator[Change]], ...] = (
+    _fused_attention,
     _recomputed_activations,
     _narrower_cache,
     _narrower_weights,

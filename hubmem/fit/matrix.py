@@ -6,7 +6,7 @@ from functools import cached_property
 from hubmem.fit.abilities import cannot_run, cautions
 from hubmem.fit.advise import Advice, Question, changes_to_yes
 from hubmem.fit.gpus import Gpu, Target
-from hubmem.fit.precisions import PRECISIONS, of_engine
+from hubmem.fit.precisions import PRECISIONS, halved, of_engine
 from hubmem.fit.speed import Reading, most_tokens_per_second
 from hubmem.fit.splits import is_divided
 from hubmem.fit.verdict import (
@@ -140,7 +140,9 @@ class Solver:
     def largest_precision(self, gpu: Gpu, gpus: int) -> str | None:
         """The first of the workload's precisions, from wide to narrow, that fits that many."""
         target = Target(gpu=gpu, count=gpus)
-        for name in columns(self.workload):
+        own, *narrower = columns(self.workload)
+        between = halved(self.stored_dtype) if own is None and not self.workload.train else ()
+        for name in (own, *between, *narrower):
             cell = placed(self.plan_for, replace(self.workload, weight_dtype=name), target)
             if cell and cell.fit.answer is not Answer.NO:
                 return name or "as stored"
@@ -156,6 +158,7 @@ class Solver:
             gpus=gpus,
             max_context=self.max_context if self.depends_on_length else 0,
             layers=self.layers,
+            stored_dtype=self.stored_dtype,
             siblings=self.siblings,
         )
 

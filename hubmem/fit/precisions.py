@@ -16,3 +16,12 @@ _NARROWER: Mapping[str, tuple[str, ...]] = {
 def of_engine(engine: str) -> tuple[str, ...]:
     """The narrower precisions of an engine, from wide to narrow."""
     return _NARROWER.get(engine, _NARROWER["transformers"])
+
+
+def halved(stored_dtype: str) -> tuple[str, ...]:
+    """What weights stored in 32 bits lose nothing by that a computation in 16 would show; none for others.
+
+    >>> halved("F32"), halved("BF16")
+    (('bf16',), ())
+    """
+    return ("bf16",) if stored_dtype == "F32" else ()

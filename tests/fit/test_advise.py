@@ -75,6 +75,21 @@ def test_eight_bits_are_fp8_only_where_the_gpu_computes_in_it_or_nobody_knows(gp
     assert texts[0] == f"{label} weights"
 
 
+def test_weights_stored_in_32_bits_are_halved_first():
+    advice = advice_on("L40S", "google/gemma-2-9b", engine="vllm")
+
+    assert kinds(advice)[:3] == ["an FP8 cache", "BF16 weights", "FP8 weights"]
+
+
+def test_weights_narrower_than_a_precision_are_not_told_to_become_it():
+    """gpt-oss is stored in 4 bits."""
+    assert not [text for text in kinds(advice_on("24GiB", "openai/gpt-oss-20b")) if "weights" in text]
+
+
+def test_attention_without_a_matrix_of_scores_costs_nothing_and_goes_first():
+    assert kinds(advice_on("RTX-4090", attention="eager", context=12_000))[0] == "SDPA attention"
+
+
 def test_a_chosen_precision_is_not_second_guessed():
     assert not [text for text in kinds(advice_on("8GiB", dtype="fp8")) if "weights" in text]
 
