@@ -164,16 +164,6 @@ def test_an_engine_added_by_the_guide_plans_as_the_one_it_is_built_on(copy: Path
     assert koala["cache"]["policy"] == "llama.cpp"
 
 
-def test_an_engine_added_by_the_guide_plans_its_cells(copy: Path):
-    """Made of llama.cpp's plan: 1,024 cells of Llama-3.2-1B take 32 MiB there."""
-    follow("An engine", copy)
-    found = report(copy, "meta-llama/Llama-3.2-1B", "--engine", "koala", "--context", "1024")
-    cache = next(term for term in found["plan"]["terms"] if term["name"] == "KV cache")
-
-    assert (found["workload"]["engine"], found["workload"]["engine_version"]) == ("koala", "1.0")
-    assert cache["bytes"] == 32 * 2**20
-
-
 def test_a_measurement_added_by_the_guide_is_reported(tmp_path: Path):
     follow("A measurement", tmp_path)
     spec = importlib.util.spec_from_file_location("cards", tmp_path / "tests" / "truth" / "cards.py")
