@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from hubmem.errors import UsageError
+from hubmem.units import GIB
 from hubmem.weights.census import Census, TensorGroup, fold_file
 from hubmem.weights.precision import BY_NAME, Target, parse
 from hubmem.weights.quantization import apply
@@ -38,6 +39,7 @@ def total(repo: str, name: str) -> int:
         ("nf4", 8_388_608, 262_144 * 4 + 16 * 4),
         ("nf4-dq", 8_388_608, 262_144 + 1024 * 4 + 256 * 4 + 4 + 16 * 4),
         ("gptq-int4", 8_388_608, 32 * 4096 * 2 + 32 * 512 * 4 + 4096 * 4),
+        ("gptq-int8", 16_777_216, 32 * 4096 * 2 + 32 * 1024 * 4 + 4096 * 4),
         ("gptq-int8", 16_777_216, 32 * 4096 * 2 + 32 * 1024 * 4 + 4096 * 4),
         ("awq-int4", 8_388_608, 32 * 4096 * 2 + 32 * 512 * 4),
         ("mxfp4", 8_388_608, 4096 * 128),
@@ -150,14 +152,32 @@ def test_a_quantized_repo_is_predicted_from_its_base(quantized: str, base: str, 
     assert weight(counted(base), name) == pytest.approx(stored_census(quantized).stored_bytes, rel=0.01)
 
 
+# What vLLM logged as loaded, in GiB: vllm-project/vllm#12569.
+LOADED = [
+    (
+        "RedHatAI/Meta-Llama-3.1-70B-Instruct-quantized.w8a8",
+        "meta-llama/Llama-3.1-70B-Instruct",
+        "int8",
+        67.7229,
+    ),
+]
+
+
+@pytest.mark.parametrize(("_", "base", "name", "gib"), LOADED)
+def test_what_an_engine_loads_is_predicted_from_the_base(_: str, base: str, name: str, gib: float) -> None:
+    assert weight(counted(base), name) / GIB == pytest.approx(gib, rel=0.01)
+
+
+# Trained in the precision they are published in.
+OF_OWN_PRECISION = [
+    ("deepseek-ai/DeepSeek-V3", "fp8-block"),
+    ("openai/gpt-oss-20b", "mxfp4-experts"),
+    ("openai/gpt-oss-120b", "mxfp4-experts"),
+]
+
+
 @pytest.mark.parametrize(
-    ("repo", "name"),
-    [
-        *((quantized, name) for quantized, _, name in SIBLINGS),
-        ("deepseek-ai/DeepSeek-V3", "fp8-block"),
-        ("openai/gpt-oss-20b", "mxfp4-experts"),
-        ("openai/gpt-oss-120b", "mxfp4-experts"),
-    ],
+    ("repo", "name"), [*((quantized, name) for quantized, _, name in SIBLINGS), *OF_OWN_PRECISION]
 )
 def test_a_quantized_repo_asked_for_in_its_own_precision_weighs_what_it_does(repo: str, name: str) -> None:
     """Packed weights are unpacked to the shapes they had, or the scales would come out otherwise."""
@@ -167,3 +187,11 @@ def test_a_quantized_repo_asked_for_in_its_own_precision_weighs_what_it_does(rep
 @pytest.mark.parametrize(("quantized", "base", "_"), SIBLINGS)
 def test_a_quantized_repo_and_its_base_are_one_in_sixteen_bits(quantized: str, base: str, _: str) -> None:
     assert weight(counted(quantized), "bf16") == pytest.approx(weight(counted(base), "bf16"), rel=0.001)
+
+
+def test_every_precision_is_held_against_a_repo_or_computed_by_hand() -> None:
+    """Of those by hand no repo's size is at hand whose original is known too."""
+    held = {name for _, _, name in SIBLINGS} | {name for _, _, name, _ in LOADED}
+    held |= {name for _, name in OF_OWN_PRECISION}
+    by_hand = {"fp32", "fp16", "bf16", "nf4", "fp4", "gptq-int8", "mxfp4", "nvfp4"}
+    assert set(METHODS) == held | by_hand
