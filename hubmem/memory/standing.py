@@ -11,7 +11,10 @@ from hubmem.memory.sharding import Rank
 from hubmem.memory.static import tables_term
 from hubmem.memory.trained import Regime
 from hubmem.memory.zero import Partition, shared
+from hubmem.weights.census import Census
 
+_FLOAT32 = 4
+_OFFLOAD = "DeepSpeed, runtime/zero/stage_1_and_2.py, ops/adam/cpu_adam.py"
 _DDP = "torch DistributedDataParallel: gradient_as_bucket_view is off by default"
 
 
@@ -35,6 +38,33 @@ def standing_terms(rank: Rank, regime: Regime, optimizer: Optimizer, partition: 
             basis=Basis.DERIVED,
             formula="a second copy of all gradients, in the buckets they are reduced in",
             source=_DDP,
+        )
+
+
+def offloaded_terms(
+    census: Census, regime: Regime, optimizer: Optimizer, partition: Partition
+) -> Iterator[Term]:
+    """What lies in the host's memory instead, of all ranks together: 16 B a parameter with AdamW in float32.
+
+    Source: DeepSpeed, runtime/zero/stage_1_and_2.py and ops/adam/cpu_adam.py: weights, gradients and two
+    moments in float32.
+    """
+    if partition.states:
+        return
+    elements = sum(each.elements for each in regime.trained)
+    states = sum(
+        each.group.count * sum(optimizer.states(shape, _FLOAT32) for shape in each.shapes)
+        for each in regime.trained
+    )
+    parts = [("optimizer states", states, f"{optimizer.label} in float32")]
+    parts.append(("master weights", _FLOAT32 * elements, "4 B a trained parameter"))
+    if not partition.gradients:
+        parts.append(("gradients", _FLOAT32 * elements, "4 B a trained parameter"))
+    if not partition.weights:
+        parts.append(("weights", sum(map(regime.held, census.groups)), regime.weights.label))
+    for name, nbytes, formula in parts:
+        yield Term(
+            name=name, nbytes=nbytes, basis=Basis.DERIVED, formula=f"{formula}, all ranks'", source=_OFFLOAD
         )
 
 

@@ -12,7 +12,7 @@ from hubmem.memory.programs.explain import formula
 from hubmem.memory.recomputation import check_checkpointing
 from hubmem.memory.segments import segments_of
 from hubmem.memory.sharding import Rank, ranks
-from hubmem.memory.standing import standing_terms, trained_nbytes
+from hubmem.memory.standing import offloaded_terms, standing_terms, trained_nbytes
 from hubmem.memory.step import Instant, Segment, instants
 from hubmem.memory.trained import Regime, regime_of
 from hubmem.memory.workload import Workload
@@ -43,8 +43,14 @@ def _plan(rank: Rank, regime: Regime) -> Plan:
         overheads=overheads(),
         reserved_ratio=reserved_by_training(rank.workload),
         devices=rank.workload.devices,
+        host=tuple(_offloaded(rank, regime)),
         notes=() if rank.architecture else (_UNKNOWN,),
     )
+
+
+def _offloaded(rank: Rank, regime: Regime) -> Iterator[Term]:
+    optimizer = optimizers.parse(rank.workload.optimizer)
+    return offloaded_terms(rank.census, regime, optimizer, partition_of(rank.workload, optimizer))
 
 
 class _Run:

@@ -7,7 +7,7 @@ from hubmem.errors import UsageError
 from hubmem.memory import optimizers
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
-from hubmem.memory.zero import deepspeed_zero_2, deepspeed_zero_3, model_states, partition_of
+from hubmem.memory.zero import deepspeed_host, deepspeed_zero_2, deepspeed_zero_3, model_states, partition_of
 
 from tests.memory.models import llama
 
@@ -82,6 +82,29 @@ def test_offloading_leaves_nothing_of_the_states_on_the_device(
     assert sizes["optimizer states"] == sizes["master weights"] == 0
     assert not gone & sizes.keys()
     assert (sizes["weights"] == 0) is (offload == "parameters")
+
+
+@pytest.mark.parametrize(
+    ("offload", "zero", "bytes_each"),
+    [
+        # 12 with gradients on the device; DeepSpeed's estimates count 16 of the host's for a parameter, 18 with
+        # the parameters there too, both before its factor of 1.5 (docs/code-docs/source/memory.rst).
+        ("optimizer", 1, 12),
+        ("optimizer", 2, 16),
+        ("parameters", 3, 18),
+        ("none", 3, 0),
+    ],
+)
+def test_what_is_offloaded_is_in_the_host_s_memory(offload: str, zero: int, bytes_each: int) -> None:
+    workload = replace(MIXED, zero=zero, offload=offload)  # type: ignore[arg-type]
+    plan = plan_training(LLAMA, TENSORS, workload)
+    assert sum(term.nbytes for term in plan.host) == bytes_each * PARAMETERS
+
+
+@pytest.mark.parametrize(("parameters", "printed"), [(True, 71.71), (False, 63.74)])
+def test_deepspeeds_printout_for_the_host(parameters: bool, printed: float) -> None:
+    estimate = deepspeed_host(2_851_000_000, offload_parameters=parameters)
+    assert estimate / GIB == pytest.approx(printed, abs=0.05)
 
 
 @pytest.mark.parametrize(
