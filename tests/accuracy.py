@@ -153,8 +153,7 @@ def _misses(truth: TruthSet) -> Iterator[tuple[str, str]]:
     """Each group with a reason of its misses, and all that miss for it."""
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for each in filter(_missed, truth.comparisons):
-        error = "no answer" if each.error is None else f"{each.error:+.1%}".replace("%", " %")
-        names[each.group, truth.reason(each)].append(f"{each.name} ({error})")
+        names[each.group, truth.reason(each)].append(f"{each.name} ({_signed(each.error)})")
     for (group, reason), missed in names.items():
         yield group, f"{reason}. {' · '.join(missed)}"
 
@@ -189,6 +188,19 @@ def _percent(error: float) -> str:
     if error < 0.0001:
         return "<0.01 %"
     return f"{error:.2%}".replace("%", " %") if error < 0.1 else f"{error:.0%}".replace("%", " %")
+
+
+def _signed(error: float | None) -> str:
+    """One error in a list.
+
+    >>> _signed(-0.0123), _signed(0.00001), _signed(None)
+    ('-1.2 %', '+<0.1 %', 'no answer')
+    """
+    if error is None or not math.isfinite(error):
+        return "no answer" if error is None else "nothing was measured"
+    if abs(error) < 0.001:
+        return f"{'-' if error < 0 else '+'}<0.1 %"
+    return f"{error:+.1%}".replace("%", " %")
 
 
 def _miss(comparison: Comparison) -> str:

@@ -21,7 +21,7 @@ from tests.truth.parameters import counted
 from tests.weights.records import RECORDS
 
 REASONS = {
-    "Qwen2.5-0.5B-Instruct AWQ after 1 ": "the difference is one more embedding: the checkpoint may not tie its head",
+    "Qwen2.5-0.5B-Instruct AWQ, prompt of 1": "the difference is one more embedding: the checkpoint may not tie its head",
     "B FP8": "the difference is one more embedding: small FP8 checkpoints do not tie their heads",
     "405B cache": "the first upload had 16 KV heads, today's config has 8",
 }
@@ -45,7 +45,7 @@ def rows() -> Iterator[Comparison]:
     """Every published figure whose model is bundled."""
     for row in _read("generation.csv"):
         yield Comparison(
-            name=f"{row['model']} {row['precision']} after {int(row['input_tokens']):,} tokens",
+            name=f"{row['model']} {row['precision']}, prompt of {int(row['input_tokens']):,}",
             group=_GROUPS[row["phase"]],
             unit="bytes",
             measured=_nbytes(row),
