@@ -19,7 +19,7 @@ Planner = Callable[[Workload], Plan]
 
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
 """Devices that one machine or one fast domain holds; more of them is a cluster, which has its own questions."""
-# Where a model names no limit of its own, longer than any that is served today.
+# Longer than any that is served today; some models name no limit of their own, or an absurd one.
 _LONGEST_CONTEXT = 2**24
 _LARGEST_BATCH = 2**16
 # No model has more attention heads than this to divide.
@@ -204,7 +204,8 @@ def _undividable(plan_for: Planner, workload: Workload, counts: tuple[int, ...])
 def longest_context(plan_for: Planner, workload: Workload, gpu: Gpu, most: int | None) -> int | None:
     """The longest context that still fits, up to the model's own limit; None where no length does."""
     return largest(
-        lambda context: room(plan_for(replace(workload, context=context)), gpu), most or _LONGEST_CONTEXT
+        lambda context: room(plan_for(replace(workload, context=context)), gpu),
+        min(most or _LONGEST_CONTEXT, _LONGEST_CONTEXT),
     )
 
 

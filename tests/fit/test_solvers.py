@@ -1,6 +1,7 @@
 """Solvers on real plans: what they answer fits, and one more does not."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hubmem import inspect
@@ -19,10 +20,10 @@ CASES = [
     ("meta-llama/Llama-3.2-1B", "RTX-4090", {"train": "full", "checkpointing": "full"}),
     ("meta-llama/Llama-3.1-8B", "A100-80GB", {"train": "lora", "context": 2048}),
 ]
-cases = pytest.mark.parametrize(("repo", "gpu", "request_"), CASES, ids=lambda value: str(value))
+cases = pytest.mark.parametrize(("repo", "gpu", "request_"), CASES, ids=str)
 
 
-def verdict_of(repo: str, gpu: str, request_: dict) -> Verdict:
+def verdict_of(repo: str, gpu: str, request_: dict[str, Any]) -> Verdict:
     [verdict] = inspect(repo, offline=True, gpus=[gpu], **request_).verdicts
     return verdict
 
