@@ -32,6 +32,14 @@ _TOWERS = "vLLM also profiles images or audio; that is not counted."
 _MXFP4_MULTIPLE = 256
 _MXFP4_VALUES = "_blocks"
 
+# Types whose positions have several axes (time, height, width): vLLM makes their table four times as long
+# (layers/rotary_embedding/mrope.py, cache_max_position_num).
+_SEVERAL_AXES = frozenset({
+    "qwen2_vl", "qwen2_5_vl", "qwen2_5_omni", "qwen3_vl", "qwen3_vl_moe", "qwen3_omni_moe", "qwen3_5",
+    "qwen3_5_moe", "glm4v", "glm4v_moe", "ernie4_5_vl_moe",
+})  # fmt: skip
+_LONGER = 4
+
 # GiB by which memory outside the allocator grows during start-up (NCCL's buffers, kernels loaded late), by the
 # ranks of tensor parallelism from which a row holds: usual, least and most in published logs.
 _OUTSIDE = ((8, 1.20, 0.20, 2.15), (4, 0.80, 0.20, 1.39), (2, 0.55, 0.54, 0.74), (1, 0.13, 0.01, 0.35))
@@ -184,6 +192,7 @@ class Worker:
         rotary, positions = _rotary_dim(architecture), architecture.max_context or 0
         if computation.rotation is Rotation.NONE or not rotary * positions:
             return
+        positions *= _LONGER if architecture.model_type in _SEVERAL_AXES else 1
         tables, itemsize = 1 + computation.window_positions, self._itemsize(architecture)
         yield Term(
             name="rotary positions",

@@ -91,6 +91,7 @@ LOADED = [
     Start(model="Qwen/Qwen3-32B", weights=61.03, source=LLM_D),
     Start(model="Qwen/Qwen3-32B", workload={"tp": 2}, weights=30.59, source=LLM_D),
     Start(model="openai/gpt-oss-20b", weights=13.47, source=LLM_D),
+    Start(model="openai/gpt-oss-120b", weights=64.38, source="alvarobartt/hf-mem#60"),
     Start(
         model="meta-llama/Llama-3.3-70B-Instruct", workload={"weight_dtype": "fp8"}, weights=67.72,
         source=LLM_D,
@@ -159,6 +160,29 @@ def test_what_is_missing_is_no_more_than_was_seen(start: Start, error: float) ->
     assert start.weights is not None
     missing = 1 - gib_of(start.plan, *WEIGHTS) / start.weights
     assert WEIGHTS_TOLERANCE < missing < error
+
+
+@pytest.mark.parametrize(
+    ("model", "nbytes"),
+    [
+        ("meta-llama/Llama-3.1-8B", 131072 * 128 * 2),
+        # Three axes: four times as many positions.
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 4 * 128000 * 128 * 2),
+        # Windows turn by another base than full layers.
+        ("google/gemma-3-1b-it", 2 * 32768 * 256 * 2),
+        # Of a latent, its rotary part alone.
+        ("deepseek-ai/DeepSeek-V3", 163840 * 64 * 2),
+    ],
+)
+def test_positions_are_tabled_for_all_the_config_allows(model: str, nbytes: int) -> None:
+    term = Start(model=model, source="").plan.of("rotary positions")
+    assert term is not None
+    assert term.nbytes == nbytes
+
+
+@pytest.mark.parametrize("model", ["facebook/opt-125m", "openai-community/gpt2", "bigscience/bloom-560m"])
+def test_learned_positions_and_slopes_need_no_table(model: str) -> None:
+    assert Start(model=model, source="").plan.of("rotary positions") is None
 
 
 # Weights, what start-up adds outside the allocator, the peak of the profile run, and the pool that is left.
