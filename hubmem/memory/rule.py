@@ -102,6 +102,7 @@ class Rule:
     """One rule of thumb.
 
     Attributes:
+        name: by which a program knows it.
         formula: in its documents' symbols.
         least, most: the same in Python, in bytes; `most` is None where the rule gives one figure.
         leaves_out: what it does not count, or counts wrongly.

@@ -71,7 +71,7 @@ def _alpha_beta(alpha: int, beta: int, x: Symbols) -> float:
 
 RULES = (
     Rule(
-        name="parameters × bytes",
+        name="params-bytes",
         formula="P·b",
         question=WEIGHTS,
         least=lambda x: x.P * x.b,
@@ -94,7 +94,7 @@ RULES = (
         ),
     ),
     Rule(
-        name="precision",
+        name="precision-times",
         formula="P·b",
         question=RUNNING,
         least=lambda x: x.P * x.b,
@@ -102,7 +102,7 @@ RULES = (
         sources=(_ARTICLE,),
     ),
     Rule(
-        name="a fifth more",
+        name="times-1.2",
         formula="P·4 B / (32/Q) · 1.2",
         question=RUNNING,
         least=lambda x: x.P * 4 / (32 / x.Q) * 1.2,
@@ -124,7 +124,7 @@ RULES = (
         ),
     ),
     Rule(
-        name="weights and 10–30 GB",
+        name="hosting",
         formula="P·b + 10…30 GB",
         question=RUNNING,
         least=lambda x: x.P * x.b + 10 * _GB,
@@ -134,7 +134,7 @@ RULES = (
         examples=(Example(case="70 B in float16", symbols=Symbols(P=70e9, b=2), printed=("150", "170")),),
     ),
     Rule(
-        name="cache by hidden size",
+        name="kv-hidden",
         formula="2·B·s·b·L·h",
         question=CACHE,
         least=_hidden_cache,
@@ -142,7 +142,7 @@ RULES = (
         sources=(_ARTICLE,),
     ),
     Rule(
-        name="two tensors a layer",
+        name="two-tensors",
         formula="2·B·s·h·b·L",
         question=FORWARD,
         least=lambda x: 2 * x.B * x.s * x.h * x.b * x.L,
@@ -163,7 +163,7 @@ RULES = (
         ),
     ),
     Rule(
-        name="by the batch",
+        name="batch-linear",
         formula="B · one sequence's",
         question=FORWARD,
         least=lambda x: x.B * x.one_sample,
@@ -179,7 +179,7 @@ RULES = (
         ),
     ),
     Rule(
-        name="six times",
+        name="times-six",
         formula="P·(4 + 20 B)",
         question=TRAINING,
         least=lambda x: x.P * (4 + 20),
@@ -188,7 +188,7 @@ RULES = (
         examples=(Example(case="1 B in float32", symbols=Symbols(P=1e9, b=4), printed=("24",)),),
     ),
     Rule(
-        name="four to six times",
+        name="times-four-to-six",
         formula="4…6 · P·b",
         question=TRAINING,
         least=lambda x: 4 * x.P * x.b,
@@ -197,7 +197,7 @@ RULES = (
         sources=(_ARTICLE,),
     ),
     Rule(
-        name="four times",
+        name="times-four",
         formula="4·P·b",
         question=TRAINING,
         least=lambda x: 4 * x.P * x.b,
@@ -206,7 +206,7 @@ RULES = (
         examples=(Example(case="7 B in float32", symbols=Symbols(P=7e9, b=4), printed=("112",)),),
     ),
     Rule(
-        name="four times and more",
+        name="times-four-and-states",
         formula="(4·P·b + P·b + 2·P·b) · 1.2",
         question=TRAINING,
         least=lambda x: (4 * x.P * x.b + x.P * x.b + 2 * x.P * x.b) * 1.2,
@@ -215,7 +215,7 @@ RULES = (
         examples=(Example(case="13 B in float32", symbols=Symbols(P=13e9, b=4), printed=("437",)),),
     ),
     Rule(
-        name="the sum of all parts",
+        name="training-sum",
         formula="P·b + 2·B·s·b·L·h + α·B·s·h + β·B·a·s² + 8·P + 4·P",
         question=TRAINING,
         least=lambda x: x.P * x.b + _hidden_cache(x) + _alpha_beta(34, 5, x) + 12 * x.P,
@@ -223,7 +223,7 @@ RULES = (
         sources=(_ARTICLE,),
     ),
     Rule(
-        name="16–18 B a parameter",
+        name="bytes-16-18",
         formula="16…18 B · P",
         question=MIXED,
         least=lambda x: 16 * x.P,
@@ -232,7 +232,7 @@ RULES = (
         sources=(_ELEUTHER,),
     ),
     Rule(
-        name="34 and 5",
+        name="alpha-beta",
         formula="34·B·s·h + 5·B·a·s²",
         question=KEPT,
         least=partial(_alpha_beta, 34, 5),
@@ -240,7 +240,7 @@ RULES = (
         sources=(_ARTICLE,),
     ),
     Rule(
-        name="2 and 0",
+        name="alpha-beta-flash",
         formula="2·B·s·h + 0·B·a·s²",
         question=KEPT,
         least=partial(_alpha_beta, 2, 0),
@@ -248,7 +248,7 @@ RULES = (
         sources=(_ARTICLE,),
     ),
     Rule(
-        name="34 and 5, every layer",
+        name="alpha-beta-layers",
         formula="L·s·B·h·(34 + 5·a·s/h)",
         question=KEPT,
         least=lambda x: x.L * _alpha_beta(34, 5, x),
@@ -256,7 +256,7 @@ RULES = (
         sources=(_KORTHIKANTI, _ELEUTHER),
     ),
     Rule(
-        name="states of Adam",
+        name="adam-states",
         formula="8 B · P",
         question=ADAM,
         least=lambda x: 8 * x.P,
@@ -265,7 +265,7 @@ RULES = (
         examples=(Example(case="13 B", symbols=Symbols(P=13e9), printed=("104",)),),
     ),
     Rule(
-        name="states like weights",
+        name="states-like-weights",
         formula="P·b",
         question=ADAM,
         least=lambda x: x.P * x.b,
@@ -273,7 +273,7 @@ RULES = (
         sources=(_HOSTING,),
     ),
     Rule(
-        name="states of SGD",
+        name="sgd-states",
         formula="4 B · P",
         question=SGD,
         least=lambda x: 4 * x.P,

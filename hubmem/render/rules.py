@@ -1,5 +1,6 @@
 """Rules of thumb beside the exact answers: `--rules`."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
@@ -28,6 +29,7 @@ def render(report: Report, page: Page) -> str:
     wrong = [line for comparison in comparisons for line in _wrong_examples(comparison.rule, page)]
     if wrong:
         lines += [page.paint("Where these documents' own examples err", "bold"), *wrong, ""]
+    lines += [page.paint("Documents", "bold"), *_documents([each.rule for each in comparisons], page), ""]
     return "\n".join(lines)
 
 
@@ -60,6 +62,16 @@ def _wrong_examples(rule: Rule, page: Page) -> Iterator[str]:
         remark = f"; {example.remark}" if example.remark else ""
         text = f"{rule.name}: {example.case}, says {figures} {_UNITS[example.unit]}{by_rule}{remark}."
         yield from page.paragraph(text, first="  ", rest="    ")
+
+
+def _documents(rules: list[Rule], page: Page) -> Iterator[str]:
+    """Each document with the rules it gives."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for rule in rules:
+        for source in rule.sources:
+            names[source].append(rule.name)
+    for source, given in names.items():
+        yield from page.paragraph(f"{source}: {', '.join(given)}", first="  ", rest="    ")
 
 
 def rules_list(report: Report) -> list[dict[str, Any]]:
