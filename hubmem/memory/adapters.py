@@ -4,7 +4,7 @@ Symbols: r rank; a layer maps d inputs to k outputs.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -90,14 +90,24 @@ def adapter_shapes(group: TensorGroup, rank: int) -> tuple[Shape, Shape]:
     Source: peft 0.21, utils/transformers_weight_conversion.py, _convert_peft_config_moe, and
     tuners/lora/layer.py, ParamWrapper.
     """
-    assert group.unpacked is not None
-    *stacked, outputs, inputs = group.unpacked
+    stacked, outputs, inputs = _oriented(group)
     rank *= prod(stacked)
     if group.role is Role.EXPERTS and _GATE_UP.search(group.template):
         rank *= 2
     if group.role is Role.EXPERTS and _HALF_OF_GATE_UP.search(group.template):
         outputs *= 2
     return (rank, inputs), (outputs, rank)
+
+
+def _oriented(group: TensorGroup) -> tuple[Sequence[int], int, int]:
+    """How many matrices it holds, and the outputs and inputs of each. GPT-2's lie the other way round."""
+    assert group.unpacked is not None
+    *stacked, outputs, inputs = group.unpacked
+    if re.search(r"\.(c_attn|c_fc)\.weight$", group.template):
+        return stacked, max(outputs, inputs), min(outputs, inputs)
+    if re.search(r"\.mlp\.c_proj\.weight$", group.template):
+        return stacked, min(outputs, inputs), max(outputs, inputs)
+    return stacked, outputs, inputs
 
 
 def _expert_matrices(census: Census) -> Iterator[TensorGroup]:

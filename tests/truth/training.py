@@ -5,11 +5,12 @@ import json
 import lzma
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from hubmem.memory.inference import plan_inference
+from hubmem.memory.plan import Plan
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
@@ -35,7 +36,7 @@ _PHASES = ("prefill", "decode")
 Row = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Traced:
     """One traced run of one model, as hubmem sees it."""
 
@@ -54,6 +55,12 @@ class Traced:
         words += [flag for flag in flags if self.row[flag] == "True"]
         return " ".join(filter(None, words))
 
+    @cached_property
+    def plan(self) -> Plan:
+        """What hubmem says of it."""
+        plan = plan_training if self.workload.train else plan_inference
+        return plan(self.architecture, self.census, self.workload)
+
     @property
     def as_unseen(self) -> "Traced":
         """The same for a hubmem that has no facts about the family but its config's and its shapes."""
@@ -69,31 +76,31 @@ def rows() -> Iterator[Comparison]:
             yield from compared(traced.as_unseen, prefix=f"{UNSEEN}: ")
 
 
-def runs() -> Iterator[Traced]:
-    """The rows of peaks.csv whose model hubmem can read."""
+@cache
+def runs() -> tuple[Traced, ...]:
+    """The rows of peaks.csv."""
     with (_PEAKS / "peaks.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            architecture, census = model(row["model"], _STORED[row["precision"]])
-            if architecture is not None:
-                yield Traced(
-                    row=row, architecture=architecture, census=census, workload=_workload(row, architecture)
-                )
+        return tuple(map(_traced, csv.DictReader(file)))
+
+
+def _traced(row: Row) -> Traced:
+    architecture, census = model(row["model"], _STORED[row["precision"]])
+    return Traced(row=row, architecture=architecture, census=census, workload=_workload(row, architecture))
 
 
 def compared(traced: Traced, *, prefix: str) -> Iterator[Comparison]:
     """The peak of a training step, or those of prefill and decode."""
     row = traced.row
     if traced.workload.train:
-        plan = plan_training(traced.architecture, traced.census, traced.workload)
         yield Comparison(
             name=traced.name,
             group=f"{prefix}{_group(row)}",
             unit="bytes",
             measured=int(row["peak_nbytes"]),
-            predicted=plan.allocated_bytes,
+            predicted=traced.plan.allocated_bytes,
         )
         return
-    peaks = plan_inference(traced.architecture, traced.census, traced.workload).peaks
+    peaks = traced.plan.peaks
     for phase in _PHASES:
         if row[f"{phase}_nbytes"]:
             yield Comparison(
@@ -106,16 +113,16 @@ def compared(traced: Traced, *, prefix: str) -> Iterator[Comparison]:
 
 
 @cache
-def model(name: str, dtype: str) -> tuple[Architecture | None, Census]:
+def model(name: str, dtype: str) -> tuple[Architecture, Census]:
     """A traced model's architecture and its tensors, stored in a dtype."""
     record = _models()[name]
     architecture = read_architecture(Config(record["config"]))
+    assert architecture is not None, f"hubmem knows no {record['config']['model_type']}"
     tensors = [Tensor(name, dtype, tuple(shape)) for name, shape in record["tensors"].items()]
     census = Census(
         groups=fold_file(tensors, "model.safetensors"), format="safetensors", files=1, basis="headers"
     )
-    tied = architecture.tied_embeddings if architecture else False
-    return architecture, counting.count(census, tied_embeddings=tied)
+    return architecture, counting.count(census, tied_embeddings=architecture.tied_embeddings)
 
 
 @cache
