@@ -71,7 +71,8 @@ def _documents(rules: list[Rule], page: Page) -> Iterator[str]:
         for source in rule.sources:
             names[source].append(rule.name)
     for source, given in names.items():
-        yield from page.paragraph(f"{source}: {', '.join(given)}", first="  ", rest="    ")
+        yield from page.paragraph(source, first="  ", rest="    ")
+        yield from page.wrap(given, indent="      ", between=", ")
 
 
 def rules_list(report: Report) -> list[dict[str, Any]]:
