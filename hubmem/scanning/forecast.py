@@ -12,6 +12,8 @@ WINDOW_SECONDS = 300
 # redirect fetches from a storage host that counts nothing.
 API_REQUESTS = (1, 2)
 RESOLVER_REQUESTS = (3, 2)
+# Taken for the number of models on the Hub, which no API tells.
+WHOLE_HUB = 2_500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +96,14 @@ def _span(bounds: tuple[int, int]) -> str:
 def duration(seconds: float) -> str:
     """A time as people say it.
 
-    >>> duration(41), duration(300), duration(7_500), duration(180_000)
-    ('41 s', '5 min', '2 h 5 min', '50 h')
+    >>> duration(41), duration(300), duration(7_500), duration(180_000), duration(1_530_000)
+    ('41 s', '5 min', '2 h 5 min', '50 h', '17.7 days')
     """
     minutes, hours = round(seconds / 60), round(seconds / 3600)
     if seconds < 60:
         return f"{seconds:.0f} s"
     if minutes < 60:
         return f"{minutes} min"
+    if hours >= 72:
+        return f"{seconds / 86_400:.1f} days"
     return f"{minutes // 60} h {minutes % 60} min" if hours < 48 and minutes % 60 else f"{hours} h"

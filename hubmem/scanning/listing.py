@@ -56,6 +56,11 @@ class Search:
     sort: str | None = None
     limit: int | None = None
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves any models out."""
+        return bool(self.author or self.search or self.filters)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:

@@ -170,11 +170,12 @@ def foretell(order: Order) -> Iterator[str]:
     order.check()
     repos, pages = _unread(order), 0
     if order.search:
-        yield "What the Hub lists is counted as not read before."
+        listed = order.search.limit or (PAGE_SIZE if order.search.narrows else forecast.WHOLE_HUB)
+        pages = math.ceil(listed / PAGE_SIZE)
+        yield "Of what the Hub lists, those without weights cost nothing more; all are counted as not read before."
         if order.search.limit is None:
-            yield f"How much it lists is not known: {PAGE_SIZE:,} repos are taken for it."
-        repos += 0 if order.by_counts else order.search.limit or PAGE_SIZE
-        pages = math.ceil((order.search.limit or PAGE_SIZE) / PAGE_SIZE)
+            yield f"How many it lists is not known: {listed:,} repos are taken for it; --limit takes another number."
+        repos += 0 if order.by_counts else listed
     yield from forecast.lines(repos, pages=pages)
 
 

@@ -51,12 +51,17 @@ def vanishing(server: HubServer, name: str, *, match: str) -> Fault:
 def test_with_a_third_of_all_requests_failing_each_repo_ends_once_as_what_it_is(
     hub: Hub, scan: Scan, seed: int
 ) -> None:
-    """5 % each of 429, 500, 503, resets, truncations, garbled bodies; one repo in ten is deleted."""
+    """5 % each of 429, 500, 503, resets, truncations, garbled bodies; one repo in ten is deleted.
+
+    What the refusals say of quotas and of times to come back is garbled too.
+    """
     names = [f"org/m{number}" for number in range(60)]
     unlisted, unread = names[::20], names[10::20]
     server = hub(*models(60))
     garbled = Answer(200, body=b'{"half":')
-    actions = (Answer(429), Answer(500), Answer(503), Reset(), Truncate(), garbled)
+    refused = Answer(429, {"RateLimit": f'"api";r={"9" * 5000};t=x', "Retry-After": "\xb2"})
+    down = Answer(503, {"RateLimit-Policy": "q=0", "Retry-After": "Wed, 99 Nov 2026 25:61:00 GMT"})
+    actions = (refused, Answer(500), down, Reset(), Truncate(), garbled)
     server.faults = [
         *(vanishing(server, name, match=f"GET /api/models/{name}$") for name in unlisted),
         *(

@@ -1,6 +1,7 @@
 """`hubmem scan` from what a user names to a file of answers: resumed, refreshed, ordered, refused."""
 
 import json
+import math
 import sqlite3
 import sys
 from collections import Counter
@@ -337,6 +338,16 @@ class TestForetelling:
 
         assert "2,500 repos to read: 2,503 to 5,003 API requests" in outcome.out
         assert "anonymous" in outcome.out
+
+    def test_the_whole_hub_is_told_in_days_and_its_counts_in_minutes(self, scan: Scan) -> None:
+        """Windows of five minutes with 490 of 500 requests each, the last of which need not end."""
+        read = scan("--sort", "created_at", "--dry-run").out
+        counted = scan("--sort", "created_at", "--counts", "--dry-run").out
+
+        days, twice = ((math.ceil(requests / 490) - 1) * 300 / 86_400 for requests in (2_502_500, 5_002_500))
+        assert f"500 API    3,000 files   {days:.1f} days to {twice:.1f} days" in read
+        assert "0 repos to read: 2,500 API requests" in counted
+        assert f"500 API    3,000 files   {(math.ceil(2_500 / 490) - 1) * 5} min" in counted
 
 
 def test_a_scan_keeps_within_the_quota_of_each_window(hub: Hub, scan: Scan) -> None:

@@ -8,6 +8,7 @@ import pickle
 import re
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
@@ -17,6 +18,7 @@ import hubmem
 import pytest
 from hubmem import errors
 from hubmem.errors import HubUnreachable, UsageError
+from hubmem.hub.opening import Access, open_session, open_transport
 from hubmem.report import Report, assess
 from hubmem.request import Request
 from hubmem.scanning.skipped import REASONS, Skipped, reason_of, skipped
@@ -91,6 +93,29 @@ def test_a_report_is_the_one_that_inspect_gives(hub: Hub) -> None:
     inspected = hubmem.inspect("org/m0", gpus=["2x4090"], context=1024)
 
     assert without_cost([scanned.to_dict()]) == without_cost([inspected.to_dict()])
+
+
+def test_a_publisher_sees_one_download_of_a_repo_however_often_it_is_scanned(hub: Hub) -> None:
+    """The Hub counts each GET and each HEAD of config.json: huggingface.co/docs/hub/models-download-stats."""
+    server = hub(*models(6), without_weights("org/empty"))
+    names = [*(f"org/m{number}" for number in range(6)), "org/empty"]
+
+    for _ in range(2):
+        assert len(list(hubmem.scan(names))) == 7
+
+    asked = Counter(entry.path for entry in server.requests)
+    assert {entry.method for entry in server.requests} == {"GET"}
+    assert {asked[f"/{name}/resolve/main/config.json"] for name in names} == {1}
+    assert not any(re.search(r"/resolve/[0-9a-f]{40}/config.json", path) for path in asked)
+
+
+def test_no_request_says_that_it_is_a_download() -> None:
+    session = open_session(warn=pytest.fail)
+
+    headers = open_transport(session, Access(token=False))._hub_headers()
+
+    assert "x-hf-download-counter" not in map(str.lower, headers)
+    assert headers["user-agent"].startswith("hubmem/")
 
 
 def all_errors(kind: type[errors.HubmemError] = errors.HubmemError) -> list[type[errors.HubmemError]]:
