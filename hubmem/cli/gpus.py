@@ -1,44 +1,88 @@
-"""`hubmem gpus`: the catalogue."""
+"""`hubmem gpus`: the catalogue of accelerators and rented machines."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from hubmem.fit.gpus import Gpu, Machine
+
+_GPU_COLUMNS = {"name": "left", "": "left", "usable GiB": "right", "basis": "left", "GB/s": "right"}
+_MACHINE_COLUMNS = {"name": "left", "GPUs": "left", "host RAM GiB": "right"}
 
 
 @click.command()
 @click.option("--search", metavar="TEXT", help="Only those whose name, title or alias has this in it.")
+@click.option("--machines", "wants_machines", is_flag=True, help="List rented machines instead.")
+@click.option(
+    "--gpus-file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="GPUs of your own, in TOML or JSON, too.",
+)
 @click.option(
     "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-def gpus(search: str | None, output_format: str) -> int:
+def gpus(search: str | None, wants_machines: bool, gpus_file: str | None, output_format: str) -> int:
     """List the accelerators hubmem knows, with the memory their drivers report."""
-    from tabulate import tabulate
-
-    from hubmem.fit.gpus import catalogue
-    from hubmem.units import format_gib
+    from hubmem.fit.gpus import catalogue, machines
 
     wanted = (search or "").lower()
-    found = [
-        gpu
-        for gpu in catalogue()
-        if any(wanted in text.lower() for text in (gpu.name, gpu.title, *gpu.aliases))
-    ]
-    if output_format == "json":
-        click.echo(json.dumps([asdict(gpu) for gpu in found], indent=2, ensure_ascii=False))
+    if wants_machines:
+        rented = [each for each in machines() if wanted in f"{each.name} {each.gpu}".lower()]
+        _print(rented, _table(_MACHINE_COLUMNS, _machine_rows(rented)), output_format)
         return 0
-    rows = [
-        [gpu.name, gpu.title, format_gib(gpu.memory_bytes), gpu.memory_basis, gpu.bandwidth_gb_per_s or "–"]
+    known = (*_own(gpus_file), *catalogue())
+    found = [
+        gpu for gpu in known if any(wanted in text.lower() for text in (gpu.name, gpu.title, *gpu.aliases))
+    ]
+    _print(found, _table(_GPU_COLUMNS, _gpu_rows(found)), output_format)
+    return 0
+
+
+def _print(found: Sequence["Gpu | Machine"], table: str, output_format: str) -> None:
+    as_json = output_format == "json"
+    click.echo(json.dumps([asdict(row) for row in found], indent=2, ensure_ascii=False) if as_json else table)
+
+
+def _own(gpus_file: str | None) -> Sequence["Gpu"]:
+    from pathlib import Path
+
+    from hubmem.fit.own_gpus import read_own_gpus
+
+    return read_own_gpus(Path(gpus_file)) if gpus_file else ()
+
+
+def _gpu_rows(found: Sequence["Gpu"]) -> list[list[str]]:
+    from hubmem.units import format_gib
+
+    return [
+        [
+            gpu.name,
+            gpu.title,
+            format_gib(gpu.memory_bytes),
+            gpu.memory_basis,
+            str(gpu.bandwidth_gb_per_s or "–"),
+        ]
         for gpu in found
     ]
-    headers = ["name", "", "usable GiB", "basis", "GB/s"]
-    click.echo(
-        tabulate(
-            rows,
-            headers=headers,
-            tablefmt="plain",
-            disable_numparse=True,
-            colalign=("left", "left", "right", "left", "right"),
-        )
+
+
+def _machine_rows(found: Sequence["Machine"]) -> list[list[str]]:
+    return [[each.name, f"{each.gpus}× {each.gpu}", str(each.host_ram_gib or "–")] for each in found]
+
+
+def _table(columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows under headings, each column aligned as its heading says."""
+    from tabulate import tabulate
+
+    return tabulate(
+        rows,
+        headers=list(columns),
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=tuple(columns.values()) if rows else (),
     )
-    return 0

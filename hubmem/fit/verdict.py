@@ -194,7 +194,7 @@ def _undividable(plan_for: Planner, workload: Workload, counts: tuple[int, ...])
         plan_for(next(splits(workload, counts[0])))
     except UsageError as error:
         legal = ", ".join(map(str, legal_ranks(plan_for, replace(workload, tp=1, pp=1, ep=1))))
-        divided = counts[0] > 1 and legal
+        divided = legal and counts[0] > 1 and (workload.tp > 1 or not is_divided(workload))
         return UsageError(
             str(error), hint=f"Tensor parallelism can be over {legal}." if divided else error.hint
         )
