@@ -238,7 +238,10 @@ def _notes(report: Report, page: Page) -> list[str]:
 
 def explain(report: Report, page: Page) -> str:
     """Every term with its formula, its numbers and its source; their sum is the total."""
-    lines = [page.paint(f"At its peak ({report.plan.deciding.name}), the fullest device holds:", "bold"), ""]
+    plan = report.plan
+    device = f"the fullest device ({plan.rank})" if plan.rank else "the fullest device"
+    lines = page.paragraph(f"At its peak ({plan.deciding.name}), {device} holds:")
+    lines = [*(page.paint(line, "bold") for line in lines), ""]
     for term in report.plan.terms:
         lines += _explain_term(term, page)
     lines += [
@@ -248,7 +251,8 @@ def explain(report: Report, page: Page) -> str:
             "bold",
         ),
     ]
-    lines += page.paragraph(_fullest(report.plan))
+    if plan.why:
+        lines += page.paragraph(f"It holds most: {plan.why}.")
     if report.plan.host:
         lines += ["", page.paint("In the host's memory lie:", "bold"), ""]
         lines += [line for term in report.plan.host for line in _explain_term(term, page)]

@@ -44,6 +44,20 @@ def test_the_terms_that_are_listed_add_up_to_the_total(command, capsys):
     assert all(match["basis"] for match in shown if match["name"] != "total")
 
 
+@pytest.mark.parametrize(
+    ("divided", "rank"),
+    [
+        ("--tp 4", "(any of 4 alike)"),
+        ("--pp 2", "(stage 1 of 2, layers 0–7 and the embedding)"),
+        ("--pp 2 --tp 2 --engine vllm", "(stage 2 of 2, layers 8–15 and the head)"),
+    ],
+)
+def test_the_rank_is_named(divided, rank, capsys):
+    assert main(["meta-llama/Llama-3.2-1B", *divided.split(), "--offline", "--explain"]) == 0
+
+    assert rank in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("command", WORKLOADS)
 def test_each_term_has_its_formula_source_and_range(command, capsys):
     assert main([*command.split(), "--offline", "--format", "json"]) == 0
