@@ -26,7 +26,7 @@ from hubmem.models.families import read_architecture
 from hubmem.models.mixers import CachePolicy
 from hubmem.models.structural import disagreements, read_headers
 from hubmem.request import Request
-from hubmem.snapshot import Snapshot, take_snapshot
+from hubmem.snapshot import Snapshot, take_snapshot, with_conversion
 from hubmem.units import format_binary, format_tokens
 from hubmem.weights import counting
 from hubmem.weights.census import Census
@@ -173,7 +173,11 @@ def inspect(
 
 
 def answered(opened: Opened, snapshot: Snapshot, request: Request, *, siblings: bool = True) -> Report:
-    """Assess what was read; where the answer is no, ask the Hub once for siblings to name in the advice."""
+    """Assess what was read; where the answer is no, ask the Hub once for siblings to name in the advice.
+
+    Of pickled weights, ask it once whether a pull request has them as safetensors.
+    """
+    snapshot = with_conversion(snapshot, opened)
     report = assess(snapshot, request)
     source = opened.source
     if not siblings or source is None or snapshot.stands_in or snapshot.adapter or not report.wants_siblings:

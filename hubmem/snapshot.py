@@ -9,6 +9,7 @@ from typing import Any
 
 from hubmem.errors import GatedRepo, HubmemError, HubUnreachable, NotCached
 from hubmem.hub import bundled
+from hubmem.hub.conversion import open_conversion
 from hubmem.hub.opening import Opened, open_model, open_stored
 from hubmem.hub.source import Cost, Listing, Source
 from hubmem.models.config import Config, parse_config
@@ -75,6 +76,16 @@ def take_snapshot(opened: Opened, selection: Selection = EVERYTHING) -> Snapshot
             stored = _read(open_stored(opened.repo, opened.access), opened, selection)
             return replace(stored, stands_in=f"{error} The answer is from what was stored before.")
         return _stand_in(error, opened, None)
+
+
+def with_conversion(snapshot: Snapshot, opened: Opened) -> Snapshot:
+    """The snapshot of pickled weights with a note on the pull request that has them as safetensors, if one is open."""
+    source = opened.source
+    if source is None or snapshot.stands_in or snapshot.census.format != "torch":
+        return snapshot
+    ref = open_conversion(source)
+    offer = f"{ref} is an open pull request with these weights as safetensors: hubmem {opened.repo}@{ref} reads it."
+    return replace(snapshot, cost=source.cost, notes=(*snapshot.notes, *((offer,) if ref else ())))
 
 
 def _read(source: Source, opened: Opened, selection: Selection) -> Snapshot:
