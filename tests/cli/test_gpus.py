@@ -6,7 +6,7 @@ import pytest
 from hubmem.cli import main
 
 
-def listed(capsys, *options: str) -> list[dict]:
+def listed(capsys, *options: str):
     assert main(["gpus", "--format", "json", *options]) == 0
     return json.loads(capsys.readouterr().out)
 

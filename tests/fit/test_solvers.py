@@ -114,7 +114,7 @@ class TestPublishedHosting:
         assert verdict.fit.answer is Answer.FITS
 
     def test_70b_in_32_bits_is_not_what_four_hold_with_room_to_serve(self):
-        """282 GB are a quarter each, 66 of 79 GiB: it loads, and what allocators reserve may be too much."""
+        """282 GB are a quarter each; with 8,192 tokens 77 of 79 GiB, and allocators reserve more."""
         verdict = verdict_of("meta-llama/Llama-3.1-70B", "4xA100-80GB", {"dtype": "fp32"})
 
         assert verdict.fit.answer is Answer.TIGHT
