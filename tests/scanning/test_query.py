@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hubmem.errors import UsageError
 from hubmem.scanning.query import find_store, select, spell_out
 
 from tests.hub_server import HubServer
+from tests.readme import README
 from tests.scanning.conftest import Outcome, rows_in
 from tests.scanning.models import model, models, parameters, without_weights
 
@@ -193,3 +195,12 @@ def test_the_columns_that_are_documented_are_there(finished: Path, scan: Scan) -
     assert json.loads(row.pop("value"))["repo"] == "org/m1"
     assert row["parameters"] == parameters(257)
     assert {name for name, value in row.items() if value is None} <= {"experts", "quantization"}
+
+
+@pytest.mark.parametrize("view", ["repos", "verdicts", "skipped"])
+def test_the_readme_names_every_column_of_a_view(finished: Path, view: str) -> None:
+    columns = rows_in(finished.with_name("out.jsonl.sqlite"), f"SELECT name FROM pragma_table_info('{view}')")
+
+    (line,) = (line for line in README.read_text("utf-8").splitlines() if line.startswith(f"| `{view}` |"))
+
+    assert re.findall(r"`(\w+)`", line)[1:] == [name for (name,) in columns]
