@@ -126,7 +126,10 @@ def truth_sets() -> Iterator[TruthSet]:
 
 def summary(sets: Sequence[TruthSet]) -> str:
     """All groups as one Markdown table, and under it every miss by its reason."""
-    groups = {group: comparisons for each in sets for group, comparisons in each.groups.items()}
+    groups: dict[str, list[Comparison]] = defaultdict(list)
+    for each in sets:
+        for group, comparisons in each.groups.items():
+            groups[group] += comparisons
     order = [*GOALS, *groups].index
     rows = (_cells(Summary.of(group, groups[group]), _goal(group)) for group in sorted(groups, key=order))
     table = "".join(f"{_line(cells)}\n" for cells in (_HEADINGS, ["---"] * len(_HEADINGS), *rows))

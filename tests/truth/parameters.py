@@ -12,9 +12,6 @@ from hubmem.weights.quantization_config import read_quantization
 from tests.truth import Comparison
 from tests.weights.records import RECORDS, Record, stored_census
 from tests.weights.test_census import left_out
-from tests.weights.test_precision import SIBLINGS as MADE_FROM
-from tests.weights.test_precision import weight
-from tests.weights.test_quantization import SIBLINGS
 
 REASONS = {
     "deepseek-ai/DeepSeek-R1 ": "its source counts the router's 59 correction biases, which are not trained by gradients",
@@ -34,22 +31,6 @@ def rows() -> Iterator[Comparison]:
             predicted=_stored(record, census)
             if published["counts"] == "stored"
             else _logical(record, census),
-        )
-    for repo, base in SIBLINGS:
-        yield Comparison(
-            name=f"{repo} against {base}",
-            group="parameters of quantized repos against their originals",
-            unit="parameters",
-            measured=counted(base).parameters,
-            predicted=counted(repo).parameters,
-        )
-    for repo, base, precision in MADE_FROM:
-        yield Comparison(
-            name=f"{repo} as {precision} of {base}",
-            group="bytes of quantized repos, predicted from their originals",
-            unit="bytes",
-            measured=stored_census(repo).stored_bytes,
-            predicted=weight(counted(base), precision),
         )
 
 
