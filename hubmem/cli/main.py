@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -80,6 +81,9 @@ def run() -> NoReturn:
     # A header is a great many small objects and no cycles: to look for cycles as often as Python does by
     # itself would cost a tenth of a large answer.
     gc.set_threshold(50_000)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not every terminal and pipe can have `×` or a name in Arabic: the rest of the answer still can be read.
+        sys.stdout.reconfigure(errors="replace")
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

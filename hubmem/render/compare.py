@@ -1,13 +1,13 @@
 """Several reports side by side, and the same rows as CSV and Markdown."""
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tabulate import tabulate
 
 from hubmem.fit.matrix import columns
 from hubmem.fit.splits import label_of
+from hubmem.render.markdown import escape
+from hubmem.render.rows import csv_line
 from hubmem.render.table import cell_text, precision_label
 from hubmem.render.text import Page, plain
 from hubmem.report import Report
@@ -81,37 +81,35 @@ def render(reports: Sequence[Report], page: Page) -> str:
 
 def render_markdown(reports: Sequence[Report]) -> str:
     """A Markdown table."""
-    heading, *body = rows(reports)
+    heading, *body = ([escape(text) for text in row] for row in rows(reports))
     return tabulate(body, headers=heading, tablefmt="pipe", disable_numparse=True) + "\n"
 
 
 def render_csv(reports: Sequence[Report]) -> str:
     """One line for each report and accelerator and precision, numbers bare, bytes as integers."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
+    return "".join(map(csv_line, (_CSV_COLUMNS, *_csv_rows(reports))))
+
+
+def _csv_rows(reports: Sequence[Report]) -> Iterator[Sequence[int | str]]:
     for report in reports:
         for verdict in report.verdicts:
             for name, cell in zip(columns(report.workload), verdict.cells, strict=True):
-                writer.writerow(
-                    [
-                        report.snapshot.listing.repo,
-                        report.snapshot.listing.commit or "",
-                        report.architecture.model_type if report.architecture else "",
-                        report.census.parameters,
-                        report.census.stored_bytes,
-                        report.workload.context,
-                        report.workload.batch,
-                        report.cache.nbytes if report.cache else "",
-                        report.plan.per_gpu_bytes,
-                        verdict.gpu.name,
-                        verdict.fit.usable,
-                        precision_label(name, report),
-                        cell.gpus or "",
-                        cell.fit.answer.value,
-                        label_of(cell.workload) if cell.gpus else "",
-                        cell.fit.required,
-                        "; ".join(map(str, verdict.advice)) if name == report.workload.weight_dtype else "",
-                    ]
-                )
-    return out.getvalue()
+                yield [
+                    report.snapshot.listing.repo,
+                    report.snapshot.listing.commit or "",
+                    report.architecture.model_type if report.architecture else "",
+                    report.census.parameters,
+                    report.census.stored_bytes,
+                    report.workload.context,
+                    report.workload.batch,
+                    report.cache.nbytes if report.cache else "",
+                    report.plan.per_gpu_bytes,
+                    verdict.gpu.name,
+                    verdict.fit.usable,
+                    precision_label(name, report),
+                    cell.gpus or "",
+                    cell.fit.answer.value,
+                    label_of(cell.workload) if cell.gpus else "",
+                    cell.fit.required,
+                    "; ".join(map(str, verdict.advice)) if name == report.workload.weight_dtype else "",
+                ]

@@ -4,10 +4,13 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-# C0 and C1 control characters, among them the escape that begins a terminal command.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# C0 and C1 control characters, among them the escape that begins a terminal command; the separators of lines that
+# Unicode adds to them; and what turns the direction of text, which can show a name as another.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _COLOURS = {"green": 32, "yellow": 33, "red": 31, "bold": 1, "dim": 2}
 NARROWEST, WIDEST = 60, 100
+# Names have some hundred characters, sentences some hundred more.
+_LONGEST = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +57,12 @@ class Page:
 
 
 def plain(text: str) -> str:
-    r"""Text from a repo without control characters: a name must not be able to move the cursor.
+    r"""Text from a repo without control characters, and not endless: a name must not be able to move the cursor.
 
     >>> plain("model\x1b[2Jname")
     'model[2Jname'
     """
-    return _CONTROL.sub("", text)
+    return shorten(_CONTROL.sub("", text), _LONGEST)
 
 
 def shorten(text: str, width: int) -> str:
