@@ -121,14 +121,16 @@ class Worker:
         """Memory outside the allocator that start-up adds to the context."""
         tp = self.rank.workload.tp
         usual, low, high = next(row[1:] for row in _OUTSIDE if tp >= row[0])
-        return _assumed("non-torch memory", usual, low, high, f"as seen with {tp} tensor-parallel ranks")
+        return _assumed(
+            "non-torch memory", usual, low, high, f"as logs show for TP{tp}: kernels, and NCCL's buffers"
+        )
 
     def graphs(self) -> tuple[Term, ...]:
         """CUDA graphs: captured after the pool is made, out of which later versions take an estimate of them."""
         if not self.rank.workload.cuda_graphs:
             return ()
         counted = "counted in" if self.rules.counts_graphs else "beside"
-        formula = f"as seen for the default capture sizes; {counted} the share"
+        formula = f"as logs show for the default capture sizes; {counted} the share"
         return (_assumed("CUDA graphs", *_GRAPHS, formula),)
 
     @property
@@ -167,8 +169,8 @@ class Worker:
             name="KV cache",
             nbytes=workload.batch * blocks * layout.block_bytes,
             basis=Basis.DERIVED,
-            formula=f"{workload.batch:,} sequences × {blocks:,} blocks × {format_binary(layout.block_bytes)},"
-            f" a block serving one of {layout.groups} groups of layers",
+            formula=f"{workload.batch:,} × {blocks:,} blocks × {format_binary(layout.block_bytes)};"
+            f" a block serves {_groups(layout)}",
             source="vLLM 0.11, v1/core/kv_cache_utils.py, get_kv_cache_config",
         )
 
@@ -213,6 +215,10 @@ def _assumed(name: str, usual: float, low: float, high: float, formula: str) -> 
         low=int(low * GIB),
         high=int(high * GIB),
     )
+
+
+def _groups(layout: BlockLayout) -> str:
+    return "all layers" if layout.groups == 1 else f"one of {layout.groups} groups of layers"
 
 
 def _rotary_dim(architecture: Architecture) -> int:
