@@ -1,10 +1,10 @@
 """Measured and published truth, each set a module whose `rows()` holds it beside what hubmem predicts.
 
-`python -m tests.accuracy` reads every module here and reports them together. A new truth set is a new module: it names
-its source in `SOURCE` and yields a `Comparison` a row, from files under `fixtures/` or the package's own data alone.
+`python -m tests.accuracy` reads every module here and reports them together. A new truth set is a new module: its
+docstring says where its figures come from, and it yields a `Comparison` a row, from files under `fixtures/` or the
+package's own data alone. `REASONS` may say why rows miss whose names hold a text; what a group is held to is a row of
+`goals.py`.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
