@@ -310,7 +310,7 @@ def _file_entry(sibling: Mapping[str, Any]) -> tuple[str, FileEntry]:
 def _json_object(answer: Answer, what: str) -> Mapping[str, Any]:
     try:
         value = json.loads(answer.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableRepo(f"{what} is not JSON: {error}.", hint="Is HF_ENDPOINT a Hub?") from error
     if not isinstance(value, dict):
         raise UnreadableRepo(f"{what} is not a JSON object.", hint="Is HF_ENDPOINT a Hub?")

@@ -38,7 +38,7 @@ def quantized_siblings(source: Source) -> tuple[Sibling, ...]:
     query = {"filter": base, "sort": "downloads", "limit": _MOST, "expand": "tags"}
     try:
         rows = json.loads(source.transport.get(f"/api/models?{urlencode(query)}", most=_LARGEST_PAGE).body)
-    except (HubmemError, ValueError):
+    except (HubmemError, ValueError, RecursionError):
         # Advice without names is better than no answer.
         return ()
     return tuple(map(_sibling, filter(_is_named, rows))) if isinstance(rows, list) else ()

@@ -156,7 +156,7 @@ def _page(transport: Transport, path: str) -> tuple[list[Mapping[str, Any]], str
 def _rows(answer: Answer) -> list[Mapping[str, Any]] | None:
     try:
         page = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_list = isinstance(page, list) and all(
         isinstance(row, dict) and isinstance(row.get("id"), str) for row in page
