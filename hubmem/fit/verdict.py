@@ -7,6 +7,7 @@ so no answer can disagree with the plan a user would get for that number.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import cycle
 
 from hubmem.errors import UsageError
 from hubmem.fit.gpus import Gpu, Target
@@ -218,7 +219,8 @@ def largest(room_at: Callable[[int], int], most: int, *, least: int = 1) -> int 
     """The largest number from `least` to `most` that leaves room, where larger numbers never leave more.
 
     Memory is nearly linear in what is asked, so a straight line between a number that fits and one that does
-    not guesses the border well; every other step halves the interval, which bounds the number of plans.
+    not guesses the border well, and the number beside it settles that; else the interval is halved, which bounds
+    the number of plans.
 
     >>> largest(lambda n: 1000 - n * n, 10**6)
     31
@@ -229,14 +231,19 @@ def largest(room_at: Callable[[int], int], most: int, *, least: int = 1) -> int 
         return most
     if room_low < 0:
         return None
-    halve = False
+    guess, steps = low, cycle(("line", "beside", "halve"))
     while high - low > 1:
-        on_the_line = low + (high - low) * room_low // (room_low - room_high)
-        guess = (low + high) // 2 if halve else min(max(on_the_line, low + 1), high - 1)
+        step = next(steps)
+        if step == "line":
+            on_the_line = low + (high - low) * room_low // (room_low - room_high)
+            guess = min(max(on_the_line, low + 1), high - 1)
+        elif step == "beside":
+            guess = low + 1 if guess == low else high - 1
+        else:
+            guess = (low + high) // 2
         room_guess = room_at(guess)
         if room_guess >= 0:
             low, room_low = guess, room_guess
         else:
             high, room_high = guess, room_guess
-        halve = not halve
     return low
