@@ -198,14 +198,10 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
     quantization = read_quantization(
         snapshot.config.raw if snapshot.config else None, snapshot.quantization_file
     )
-    census = counting.count(
-        snapshot.census,
-        quantization=quantization,
-        tied_embeddings=architecture.tied_embeddings if architecture else False,
-        layers=len(architecture.layers) if architecture else None,
-    )
+    census = snapshot.census if snapshot.parts else _counted(snapshot.census, quantization, architecture)
     workload = _with_cache_dtype(request.workload_for(architecture), quantization)
     plan_for = planner(architecture, census)
+    host = _host(snapshot, census, request.bits_per_second)
     solver = Solver(
         plan_for=plan_for,
         workload=workload,
@@ -215,6 +211,7 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
         stored_dtype=census.main_dtype,
         reading=Reading(architecture=architecture, census=census) if architecture else None,
         siblings=tuple(siblings),
+        host=host,
     )
     settled = [_on_device(workload, target.gpu) for target in request.targets]
     verdicts = tuple(
@@ -224,7 +221,7 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
     if request.named:
         workload = settled[0]
     plan = plan_for(workload)
-    host = _host(snapshot, census, plan, request.bits_per_second)
+    host = replace(host, resident_bytes=sum(term.nbytes for term in plan.host))
     return Report(
         snapshot=snapshot,
         census=census,
@@ -244,6 +241,15 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
             *(() if workload.kv_dtype == request.workload.kv_dtype else (_NARROW_CACHE,)),
             *_model_notes(snapshot, census, architecture, workload),
         ),
+    )
+
+
+def _counted(census: Census, quantization: Quantization | None, architecture: Architecture | None) -> Census:
+    return counting.count(
+        census,
+        quantization=quantization,
+        tied_embeddings=architecture.tied_embeddings if architecture else False,
+        layers=len(architecture.layers) if architecture else None,
     )
 
 
@@ -284,15 +290,14 @@ def _plan(architecture: Architecture | None, census: Census, workload: Workload)
     return plan(architecture, census, workload)
 
 
-def _host(snapshot: Snapshot, census: Census, plan: Plan, bits_per_second: int) -> Host:
-    """The machine's side: files as they lie on disk, the largest of them (else their mean), and what stays."""
+def _host(snapshot: Snapshot, census: Census, bits_per_second: int) -> Host:
+    """The machine's side before a plan is made: files as they lie on disk, and the largest, else their mean."""
     suffix = ".bin" if census.basis == "pickle" else f".{census.format}"
     sizes = [entry.nbytes for path, entry in snapshot.listing.files.items() if path.endswith(suffix)]
     all_known = 0 < len(sizes) == census.files
     return Host(
         disk_bytes=census.stored_bytes,
         load_bytes=max(sizes) if all_known else -(-census.stored_bytes // max(1, census.files)),
-        resident_bytes=sum(term.nbytes for term in plan.host),
         bits_per_second=bits_per_second,
     )
 

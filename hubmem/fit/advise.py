@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from hubmem.errors import UsageError
 from hubmem.fit.abilities import cannot_run, has_format
-from hubmem.fit.gpus import Gpu, Target, catalogue
+from hubmem.fit.gpus import Gpu, Target, catalogue, find
+from hubmem.fit.hosting import Host, offers
 from hubmem.fit.precisions import halved
 from hubmem.fit.siblings import published_in
 from hubmem.fit.splits import is_divided, label_of
@@ -84,6 +85,7 @@ class Question:
         max_context: the model's limit; None for none, 0 where length costs nothing the plan could see.
         layers: of the decoder, 0 where they are not known.
         stored_dtype: what most weights are stored in.
+        host: what a machine must have beside its accelerators; None where no machine is to be advised.
     """
 
     plan_for: Planner
@@ -94,6 +96,7 @@ class Question:
     max_context: int | None
     layers: int = 0
     stored_dtype: str = ""
+    host: Host | None = None
     siblings: tuple[Sibling, ...] = ()
 
     def changed(
@@ -303,6 +306,20 @@ def _bigger_device(question: Question) -> Iterator[Change]:
             return
 
 
+def _rented_machine(question: Question) -> Iterator[Change]:
+    """The smallest machine that clouds rent, whatever its accelerators."""
+    if question.host is None or is_divided(question.undivided):
+        return
+    try:
+        found = offers(question.plan_for, question.undivided, question.host)
+    except UsageError:
+        return
+    for offer in found[:1]:
+        gpu, cell = find(offer.machine.gpu), offer.cell
+        text = f"{offer.machine.name} ({' '.join(filter(None, [f'{cell.gpus}×', gpu.name, label_of(cell.workload)]))})"
+        yield Change(text=text, workload=cell.workload, gpu=gpu, gpus=cell.gpus or 1)
+
+
 _CHANGES: tuple[Callable[[Question], Iterator[Change]], ...] = (
     _fused_attention,
     _recomputed_activations,
@@ -315,4 +332,5 @@ _CHANGES: tuple[Callable[[Question], Iterator[Change]], ...] = (
     _shared_states,
     _more_devices,
     _bigger_device,
+    _rented_machine,
 )

@@ -26,14 +26,14 @@ class Host:
     Attributes:
         disk_bytes: of the files that are loaded.
         load_bytes: RAM to load them: loaders go through one file at a time, so the largest file.
-        resident_bytes: what stays in RAM while it runs.
         bits_per_second: of the network the download is reckoned with.
+        resident_bytes: what stays in RAM while it runs.
     """
 
     disk_bytes: int
     load_bytes: int
-    resident_bytes: int
     bits_per_second: int
+    resident_bytes: int = 0
 
     @property
     def ram_bytes(self) -> int:

@@ -1,11 +1,12 @@
 """The fit matrix: accelerators down, precisions across, each cell the smallest number that does."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hubmem.fit.abilities import cannot_run, cautions
 from hubmem.fit.advise import Advice, Question, changes_to_yes
 from hubmem.fit.gpus import Gpu, Target
+from hubmem.fit.hosting import Host
 from hubmem.fit.precisions import PRECISIONS, halved, of_engine
 from hubmem.fit.speed import Reading, most_tokens_per_second
 from hubmem.fit.splits import is_divided
@@ -114,6 +115,7 @@ class Solver:
         stored_dtype: what most of its weights are stored in.
         reading: what a token must read; None where that is not known.
         siblings: quantized versions of it that others have published.
+        host: what the machine beside the accelerators needs, where machines are to be advised.
     """
 
     plan_for: Planner
@@ -123,7 +125,8 @@ class Solver:
     layers: int = 0
     stored_dtype: str = ""
     reading: Reading | None = None
-    siblings: tuple[Sibling, ...] = field(default=())
+    siblings: tuple[Sibling, ...] = ()
+    host: Host | None = None
 
     def longest_context(self, workload: Workload, gpu: Gpu) -> int | None:
         """The longest context that the devices of a workload hold."""
@@ -159,6 +162,7 @@ class Solver:
             max_context=self.max_context if self.depends_on_length else 0,
             layers=self.layers,
             stored_dtype=self.stored_dtype,
+            host=self.host,
             siblings=self.siblings,
         )
 

@@ -43,6 +43,7 @@ def test_weights_go_before_layers_on_the_host_and_money_goes_last():
         "27 of 32 layers on the GPU (device_map)",
         "2× RTX-4060-Ti-16GB (TP2)",
         "1× RTX-4090",
+        "hf-endpoints:aws-nvidia-a10g-x1 (1× A10G)",
     ]
 
 
@@ -121,6 +122,7 @@ class TestTraining:
             "weights and states on the host (ZeRO-3)",
             "4× A100-40GB (ZeRO-1 DP4)",
             "1× A100-PCIE-80GB",
+            "gcp:a2-highgpu-2g (2× A100-40GB TP2)",
         ]
 
     def test_checkpointing_is_proposed_where_activations_are_what_is_too_much(self):
@@ -200,4 +202,15 @@ def test_a_bigger_gpu_is_the_smallest_of_the_make_that_fits_easily():
 
 
 def test_a_device_known_by_its_size_alone_is_not_told_of_a_bigger_one():
-    assert all(each.change.gpu == parse_target("8GiB").gpu for each in advice_on("8GiB"))
+    *others, machine = advice_on("8GiB")
+
+    assert all(each.change.gpu == parse_target("8GiB").gpu for each in others)
+    assert ":" in machine.change.text
+
+
+def test_the_machine_is_the_smallest_that_fits_with_ram_to_load_the_files():
+    report = report_of("meta-llama/Llama-3.1-70B", gpus=["RTX-4090"], cloud=True)
+    machine = report.verdicts[0].advice[-1].change
+
+    assert machine.text.startswith(report.offers[0].machine.name)
+    assert machine.workload == report.offers[0].cell.workload
