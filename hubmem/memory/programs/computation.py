@@ -79,6 +79,7 @@ class Scores(Enum):
     FLOAT32 = "q·kᵀ in float32, divided, masked"
     ALIBI = "q·kᵀ and the bias of positions in one operator, masked"
     IN_PLACE = "q·kᵀ divided in place, masked"
+    DISENTANGLED = "q·kᵀ and two products with a table of relative positions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,7 @@ class Computation:
         softmax_float32: whether unfused attention takes the softmax in float32.
         softcap: whether attention scores go through tanh.
         sinks: whether each head has a learned score that stands beside the tokens'.
+        relative_positions: rows of the table of relative positions whose products scores add (DeBERTa).
         relative_bias: whether attention adds a learned bias for each distance (T5).
         query_scaled: whether queries are scaled by an operator of their own.
         dropout: after attention and MLP, as the class has it by default.
@@ -132,6 +134,7 @@ class Computation:
     softmax_float32: bool = True
     softcap: bool = False
     sinks: bool = False
+    relative_positions: int = 0
     relative_bias: bool = False
     query_scaled: bool = False
     dropout: bool = False

@@ -15,7 +15,7 @@ from hubmem.memory.programs.computation import (
     Scores,
     Tables,
 )
-from hubmem.memory.programs.reading import read_computation
+from hubmem.memory.programs.reading import read_computation, table_of_positions
 from hubmem.memory.programs.switching import switched
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
@@ -209,6 +209,7 @@ _ROWS: dict[str, Computation] = {
     "albert": replace(
         _BERT, activation=Activation.GELU_NEW, dropout=False, attention_dropout=False, embedding_dropout=False
     ),
+    "deberta-v2": replace(_BERT, fused_kernels=False, scores=Scores.DISENTANGLED),
     "mpnet": replace(_BERT, fused_kernels=False),
     "modernbert": replace(
         _LLAMA,
@@ -234,6 +235,8 @@ def computation_of(architecture: Architecture, census: Census) -> Computation:
     row = next((_BY_TYPE[name] for name in types if name in _BY_TYPE), None)
     if row is None:
         row = read_computation(architecture, census)
+    elif row.scores is Scores.DISENTANGLED:
+        row = replace(row, relative_positions=table_of_positions(census))
     # Falcon's second generation has a norm for each of the two parts that run side by side.
     elif row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
         row = replace(row, residual=Residual.PARALLEL_TWO)

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from hubmem.memory.programs.computation import Computation, Rotation, Scores
+from hubmem.memory.programs.disentangled import attend_disentangled
 from hubmem.memory.programs.operators import (
     FLOAT32,
     HALF,
@@ -236,6 +237,20 @@ def _eager_alibi(tape: Tape, call: Call, given: Given) -> list[Value]:
         return _attended(tape, call, _softmax(tape, call, masked, q.itemsize), v)
 
 
+def _eager_disentangled(tape: Tape, call: Call, given: Given) -> list[Value]:
+    """DeBERTa."""
+    computation = call.computation
+    return attend_disentangled(
+        tape,
+        call.heads,
+        computation.relative_positions,
+        given.q,
+        given.k,
+        given.v,
+        drops=computation.attention_dropout,
+    )
+
+
 def _eager_in_place(tape: Tape, call: Call, given: Given) -> list[Value]:
     """Falcon: scores divided in place, masked, softmax in the model's dtype."""
     q, k, v, _ = given
@@ -250,6 +265,7 @@ _UNFUSED = {
     Scores.FLOAT32: _eager_float32,
     Scores.ALIBI: _eager_alibi,
     Scores.IN_PLACE: _eager_in_place,
+    Scores.DISENTANGLED: _eager_disentangled,
 }
 
 

@@ -58,6 +58,11 @@ def embedding_width(architecture: Architecture, census: Census) -> int:
     return next(widths, architecture.hidden_size)
 
 
+def table_of_positions(census: Census) -> int:
+    """Rows of DeBERTa's table of relative positions."""
+    return max((group.shape[0] for group in census.find("rel_embeddings.weight")), default=0)
+
+
 def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | None:
     """The widths of the matrices into and out of layers without attention; None where there are none."""
     groups = [g for g in census.groups if g.role is Role.RECURRENT and len(g.shape) == 2]
