@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from hubmem.cli.options import hub_options, request_options
+from hubmem.cli.sections import SectionedCommand
 
 _FORMATS = ("jsonl", "csv", "markdown", "html", "parquet")
 _SORTS = ("trending_score", "downloads", "likes", "last_modified", "created_at")
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("names", nargs=-1, metavar="[REPO|FILE|-]…")
 @click.option("--author", help="Of the Hub's models: this user's or organization's.")
 @click.option("--search", help="Of the Hub's models: those with this in their id.")
@@ -105,7 +106,8 @@ def scan(
         click.echo("\n".join(foretell(order)))
         return 0
     pacer = QuotaPacer()
-    with show_progress(verbose=verbose, pacer=pacer, total=limit, kept=str(output or "")) as progress:
+    kept = str(output or "")
+    with show_progress(verbose=verbose, pacer=pacer, total=order.total(), kept=kept) as progress:
         access = Access(offline=offline, bundled=not no_bundled, observer=progress, warn=progress.warn)
         with carried_out(order, access, pacer=pacer, write_line=print_line, tell=progress.tell) as store:
             if not order.lines:

@@ -35,6 +35,21 @@ def named(arguments: Sequence[str]) -> Iterator[str]:
     return chain.from_iterable(map(_named_by, arguments))
 
 
+def count(arguments: Sequence[str]) -> int | None:
+    """How many names there are, repeated ones among them; None where a pipe is to tell, which is read once.
+
+    Raises:
+        UsageError: a file is missing or cannot be read.
+    """
+    if any(argument == STANDARD_INPUT or _is_pipe(argument) for argument in arguments):
+        return None
+    return sum(1 for _ in named(arguments))
+
+
+def _is_pipe(argument: str) -> bool:
+    return is_list(argument) and not Path(argument).is_file()
+
+
 def is_list(argument: str) -> bool:
     """Whether a file or a pipe is named, which is read, rather than a repo or a folder."""
     # Not by pathlib, which raises for a name that is too long for a file.

@@ -16,7 +16,7 @@ from hubmem.scanning.asked import fingerprint
 from hubmem.scanning.executors import open_executor
 from hubmem.scanning.lines import InOrder, WriteLine, open_lines
 from hubmem.scanning.listing import PAGE_SIZE, Candidate, Search, listed, with_heads
-from hubmem.scanning.naming import is_list, named
+from hubmem.scanning.naming import count, is_list, named
 from hubmem.scanning.pace import QuotaPacer
 from hubmem.scanning.query import select, store_beside
 from hubmem.scanning.run import result_of, run
@@ -78,6 +78,16 @@ class Order:
             raise UsageError(f"No folder {output.parent} to write {output.name} to.")
         if any(is_list(name) and output.exists() and output.samefile(name) for name in self.names):
             raise UsageError(f"{output} is both read and written.", hint="Name another file with --output.")
+
+    def total(self) -> int | None:
+        """How many repos it is about at most, where that can be told beforehand.
+
+        Raises:
+            UsageError: a file of repos is missing or cannot be read.
+        """
+        names = count(self.names)
+        listed = self.search.limit if self.search else 0
+        return None if names is None or listed is None else names + listed
 
     @property
     def store(self) -> Path | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hubmem.errors import UsageError
 from hubmem.scanning import naming
-from hubmem.scanning.naming import named
+from hubmem.scanning.naming import count, named
 
 from tests.hub_server import Answer, Fault, HubServer
 from tests.scanning.conftest import Outcome, read_lines
@@ -85,6 +85,16 @@ class TestLists:
 
         assert list(named([str(pipe)])) == ["org/a", "org/b"]
         writer.join()
+
+    def test_names_are_counted_beforehand_unless_a_pipe_brings_them(
+        self, listing: Callable[[bytes], str], tmp_path: Path
+    ) -> None:
+        file = listing(b"org/a\norg/b\n\n# none\n")
+        os.mkfifo(tmp_path / "pipe")
+
+        assert count([file, "org/c", str(tmp_path)]) == 4
+        assert count([file, "-"]) is None
+        assert count([file, str(tmp_path / "pipe")]) is None
 
     def test_a_name_longer_than_any_path_is_cut(self, listing: Callable[[bytes], str]) -> None:
         long, short = named([listing(b"a" * 10_000_000 + b"\norg/a\n")])

@@ -56,7 +56,7 @@ def test_a_bar_shows_how_many_and_a_summary_why(hub: Hub) -> None:
     code, shown = scan_on_a_terminal(server, *(f"org/m{number}" for number in range(6)), "org/none")
 
     assert code == 0
-    assert re.search(r"7 repos \[", shown)
+    assert re.search(r"7/7 \[", shown), "how many of how many"
     assert "6 reports, 1 skipped" in shown
     assert re.search(r"not-found +1", shown)
 
