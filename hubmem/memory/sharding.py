@@ -84,12 +84,14 @@ class Stage:
         index: its place in the pipeline.
         layers: their numbers.
         first, last: whether the embedding, and the head with the final norm, are here too.
+        tied: whether the head is the embedding, of which the last stage then has a copy.
     """
 
     index: int
     layers: range
     first: bool
     last: bool
+    tied: bool = False
 
     def share(self, group: TensorGroup) -> Fraction:
         """The part of a group that lies on this stage; what has no layer goes to the end it belongs to."""
@@ -97,13 +99,21 @@ class Stage:
             return Fraction(1)
         numbers = group.layers
         if numbers is None:
+            if group.role is Role.EMBEDDING and self.tied and self.last:
+                return Fraction(1)
             at_the_start = group.role in (Role.EMBEDDING, Role.VISION, Role.AUDIO)
             return Fraction(self.first if at_the_start else self.last)
-        return Fraction(sum(number in self.layers for number in numbers), len(numbers))
+        return Fraction(sum(map(self._runs, numbers)), len(numbers))
+
+    def _runs(self, number: int) -> bool:
+        """Whether a layer is here; those beyond the model's own, which draft tokens, are on the last stage."""
+        return number in self.layers or (self.last and number >= self.layers.stop)
 
 
-def stages(layers: int, pp: int) -> list[Stage]:
+def stages(layers: int, pp: int, *, tied: bool = False) -> list[Stage]:
     """Layers over pipeline ranks, the first ranks taking one more where they do not divide evenly.
+
+    A head that is the embedding is at both ends (Megatron-LM; vLLM, PPMissingLayer).
 
     >>> [len(stage.layers) for stage in stages(61, 4)]
     [16, 15, 15, 15]
@@ -111,7 +121,7 @@ def stages(layers: int, pp: int) -> list[Stage]:
     each, more = divmod(layers, pp)
     bounds = [index * each + min(index, more) for index in range(pp + 1)]
     return [
-        Stage(index=index, layers=range(start, end), first=index == 0, last=index == pp - 1)
+        Stage(index=index, layers=range(start, end), first=index == 0, last=index == pp - 1, tied=tied)
         for index, (start, end) in enumerate(pairwise(bounds))
     ]
 
@@ -182,7 +192,8 @@ def ranks(architecture: Architecture | None, census: Census, workload: Workload)
     heads = attention.heads if attention else workload.tp
     kv_heads = attention.kv_heads if isinstance(attention, Attention) else heads
     count = len(architecture.layers) if architecture else 1
-    for stage in stages(count, workload.pp):
+    tied = bool(architecture and architecture.tied_embeddings)
+    for stage in stages(count, workload.pp, tied=tied):
         yield Rank(
             architecture=_seen_by_a_rank(architecture, workload, stage) if architecture else None,
             model=architecture,

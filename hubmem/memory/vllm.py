@@ -25,6 +25,7 @@ from hubmem.weights.roles import Role
 
 _UNKNOWN = "The layers of this model type are not known: weights only, without cache and profile run."
 _NO_BLOCKS = "vLLM's blocks do not hold this model's cache: none is counted."
+_DRAFTS = "Layers that draft tokens are not counted: vLLM loads them for speculative decoding alone."
 _TOWERS = "vLLM also profiles images or audio; that is not counted."
 
 # MXFP4 kernels fill the inputs of a matrix up to a multiple of this (quantization/mxfp4.py); its values come in
@@ -48,7 +49,7 @@ _GRAPHS = (0.50, 0.05, 1.30)
 
 def plan(rank: Rank, *, rules: Rules = V1) -> Plan:
     """What one rank sets aside to serve the workload's sequences at once."""
-    worker = Worker(rank=rank, rules=rules)
+    worker = Worker(rank=_without_drafts(rank), rules=rules)
     serving = Moment(phase="serving", name="profile run beside the cache", terms=tuple(worker.terms()))
     context, graphs = context_term(), worker.graphs()
     beside = (context,) if rules.counts_graphs else (context, *graphs)
@@ -60,7 +61,7 @@ def plan(rank: Rank, *, rules: Rules = V1) -> Plan:
         share=rank.workload.gpu_memory_utilization,
         beside_share=frozenset(term.name for term in beside),
         blocks=worker.layout,
-        notes=tuple(worker.notes()),
+        notes=(*worker.notes(), *([_DRAFTS] if worker.rank.census is not rank.census else [])),
     )
 
 
@@ -68,6 +69,17 @@ def settled(workload: Workload, memory_bytes: int, *, a100: bool, rules: Rules =
     """The workload with the limits of a step that a server takes on a device with so much memory."""
     limits = Limits.of(workload, rules, memory_bytes, a100=a100)
     return replace(workload, max_num_seqs=limits.sequences, max_num_batched_tokens=limits.tokens)
+
+
+def _without_drafts(rank: Rank) -> Rank:
+    """The rank without layers that draft tokens: they are loaded for speculative decoding alone.
+
+    Source: vLLM 0.11, model_executor/models/deepseek_v2.py, load_weights (get_spec_layer_idx_from_weight_name).
+    """
+    groups = tuple(group for group in rank.census.groups if group.role is not Role.DRAFT)
+    if len(groups) == len(rank.census.groups):
+        return rank
+    return replace(rank, census=replace(rank.census, groups=groups))
 
 
 def _reserved(serving: Moment) -> tuple[float, float]:

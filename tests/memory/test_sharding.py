@@ -9,7 +9,7 @@ from hubmem.weights.census import Census, TensorGroup, fold_file
 from hubmem.weights.roles import role_of
 from hubmem.weights.safetensors import Tensor
 
-from tests.memory.models import census, llama
+from tests.memory.models import census, llama, published
 
 LLAMA, TENSORS = llama()
 
@@ -80,6 +80,18 @@ def test_stages_hold_their_layers_and_their_end() -> None:
     first, last = (rank.nbytes(_size) for rank in ranks(LLAMA, TENSORS, Workload(pp=2)))
     assert first + last == TENSORS.stored_bytes
     assert last - first == 2 * 8192
+
+
+def test_a_tied_embedding_is_at_both_ends() -> None:
+    tied, tensors = llama(tied=True)
+    first, last = (rank.nbytes(_size) for rank in ranks(tied, tensors, Workload(pp=2)))
+    assert first + last == tensors.stored_bytes + 2 * 128256 * 8192
+
+
+def test_layers_beyond_the_model_s_own_are_on_the_last_stage() -> None:
+    architecture, tensors = published("deepseek-ai/DeepSeek-V3")
+    held = [rank.nbytes(_size) for rank in ranks(architecture, tensors, Workload(pp=4))]
+    assert sum(held) == tensors.stored_bytes
 
 
 def test_uneven_stages_put_the_extra_layer_first() -> None:

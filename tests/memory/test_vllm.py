@@ -180,6 +180,15 @@ def test_positions_are_tabled_for_all_the_config_allows(model: str, nbytes: int)
     assert term.nbytes == nbytes
 
 
+def test_layers_that_draft_tokens_are_not_loaded() -> None:
+    """DeepSeek-V3 has 671 billion parameters and 14 billion more that draft, mostly in 8 bits."""
+    architecture, tensors = published("deepseek-ai/DeepSeek-V3")
+    plan = plan_inference(architecture, tensors, Workload(engine="vllm"))
+    drafting = tensors.stored_bytes - gib_of(plan, "weights", "buffers") * GIB
+    assert 14e9 < drafting < 16e9
+    assert any("draft" in note for note in plan.notes)
+
+
 @pytest.mark.parametrize("model", ["facebook/opt-125m", "openai-community/gpt2", "bigscience/bloom-560m"])
 def test_learned_positions_and_slopes_need_no_table(model: str) -> None:
     assert Start(model=model, source="").plan.of("rotary positions") is None
