@@ -266,7 +266,7 @@ def test_kill_9_at_ten_random_moments_ends_in_the_store_of_an_undisturbed_run(
 
     def start(folder: Path) -> Any:
         folder.mkdir(exist_ok=True)
-        arguments = [str(names), "-o", str(folder / "out.jsonl"), "--threads", "2"]
+        arguments = [str(names), "-o", str(folder / "out.jsonl"), "--threads", "2", "--gpu", "24GiB"]
         process = processes.Process(
             target=scan_in_a_process, args=(server.endpoint, str(folder / "hf"), arguments)
         )
