@@ -15,7 +15,7 @@ from hubmem.memory.plan import Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts
 from hubmem.models.mixers import Attention, LatentAttention
-from hubmem.weights.reading import Part
+from hubmem.weights.reading import Part, largest
 from hubmem.weights.roles import Role
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def report_dict(report: "Report") -> dict[str, Any]:
         "machines": [_offer(offer) for offer in report.offers] if report.offers is not None else None,
         "adapter": _adapter(report),
         "components": [_component(part) for part in report.snapshot.parts],
+        "component_offload": _offload(report),
         "alternatives": [_alternative(each, report) for each in report.alternatives()],
         "notes": list(report.notes),
         "cost": {
@@ -116,6 +117,11 @@ def _component(part: Part) -> dict[str, Any]:
         "parameters": part.census.parameters,
         "stored_bytes": part.census.stored_bytes,
     }
+
+
+def _offload(report: "Report") -> dict[str, Any] | None:
+    part = largest(report.snapshot.parts)
+    return {"component": part.name, "bytes": part.census.loaded_bytes} if part else None
 
 
 def _alternative(alternative: "Alternative", report: "Report") -> dict[str, Any]:

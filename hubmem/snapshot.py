@@ -14,7 +14,7 @@ from hubmem.hub.opening import Opened, open_model, open_stored
 from hubmem.hub.source import Cost, Listing, Source
 from hubmem.models.config import Config, parse_config
 from hubmem.units import format_count
-from hubmem.weights.adapters import ADAPTER_CONFIG, Adapter, parse_adapter
+from hubmem.weights.adapters import ADAPTER_CONFIG, Adapter, changes, parse_adapter
 from hubmem.weights.census import Census
 from hubmem.weights.layout import Layout, Selection
 from hubmem.weights.quantization_config import SIDE_FILES
@@ -92,7 +92,8 @@ def _read(source: Source, opened: Opened, selection: Selection) -> Snapshot:
     listing = source.listing()
     # Weights first: config.json is already under way while their headers are asked for.
     weights = read_weights(source, selection)
-    config = None if weights.parts else _config(source, weights)
+    # The modules of sentence-transformers follow a model at the root; the parts of a pipeline have a config each.
+    config = _config(source, weights) if not weights.parts or not weights.parts[0].name else None
     snapshot = Snapshot(
         listing=listing,
         config=config,
@@ -120,7 +121,7 @@ def _config(source: Source, weights: Weights) -> Config | None:
 
 def _with_base(snapshot: Snapshot, adapter: Adapter, opened: Opened) -> Snapshot:
     """The adapter with the model it changes; alone, and with a note, where that cannot be read."""
-    own = replace(snapshot, adapter=adapter, notes=())
+    own = replace(snapshot, adapter=adapter, census=changes(snapshot.census), notes=())
     if adapter.base is None:
         return replace(own, notes=("The adapter names no base model: its own parameters alone are counted.",))
     access = replace(opened.access, revision=adapter.base_revision)

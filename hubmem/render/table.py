@@ -37,6 +37,7 @@ def render(report: Report, page: Page) -> str:
     blocks = [
         _identity(report, page),
         _parameters(report, page),
+        _parts(report, page),
         _plan(report, page),
         _matrix(report, page),
         *_named(report, page),
@@ -46,6 +47,14 @@ def render(report: Report, page: Page) -> str:
         _notes(report, page),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
+
+
+def _parts(report: Report, page: Page) -> list[str]:
+    if not report.snapshot.parts and not report.snapshot.adapter:
+        return []
+    from hubmem.render import parts
+
+    return parts.lines(report, page)
 
 
 def _alternatives(report: Report, page: Page) -> list[str]:

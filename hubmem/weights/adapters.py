@@ -5,10 +5,12 @@ Source: `PeftConfig` and `LoraConfig` of peft 0.18.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hubmem.errors import MalformedConfig
+from hubmem.weights.census import Census
+from hubmem.weights.roles import Role
 
 ADAPTER_CONFIG = "adapter_config.json"
 
@@ -51,6 +53,13 @@ def parse_adapter(text: str) -> Adapter:
         base_revision=_text(raw, "revision"),
         rank=_rank(raw.get("r")),
         targets=(targets,) if isinstance(targets, str) else tuple(_strings(targets)),
+    )
+
+
+def changes(census: Census) -> Census:
+    """The tensors of an adapter's own files, all in its role: embeddings and heads trained along with it too."""
+    return census.changed(
+        lambda group: group if group.role is Role.BUFFER else replace(group, role=Role.ADAPTER)
     )
 
 

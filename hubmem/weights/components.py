@@ -72,20 +72,25 @@ def _pipeline(text: str) -> list[tuple[str, str]]:
     """`{"unet": ["diffusers", "UNet2DConditionModel"], …}`; `[null, null]` is a component left out."""
     return [
         (name, value[1])
-        for name, value in _decoded(text, _PIPELINE, dict).items()
+        for name, value in decoded(text, _PIPELINE, dict).items()
         if isinstance(value, list) and len(value) == 2 and all(isinstance(item, str) for item in value)
     ]
 
 
 def _modules(text: str) -> list[tuple[str, str]]:
     """`[{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"}, …]`."""
-    modules = _decoded(text, _MODULES, list)
+    modules = decoded(text, _MODULES, list)
     if not all(isinstance(module, Mapping) and isinstance(module.get("path"), str) for module in modules):
         raise MalformedConfig("expected a list of objects with a path.", key=_MODULES)
     return [(module["path"].strip("/"), str(module.get("type", "")).rpartition(".")[2]) for module in modules]
 
 
-def _decoded(text: str, name: str, kind: type) -> Any:
+def decoded(text: str, name: str, kind: type) -> Any:
+    """The object or list in a small JSON file.
+
+    Raises:
+        MalformedConfig: it holds something else.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -4,18 +4,22 @@ The only code of `weights/` that asks a source for anything; what comes back is 
 """
 
 import json
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hubmem import dtypes
 from hubmem.errors import MalformedWeights, NoWeights
 from hubmem.hub.source import FileEntry, HeadRequest, Listing, Origin, Source
-from hubmem.weights import one_call
+from hubmem.weights import counting, one_call
 from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
-from hubmem.weights.components import components, guide
+from hubmem.weights.components import components, decoded, guide
 from hubmem.weights.formats import FORMATS, Contents, Format
 from hubmem.weights.index import Index, parse_index
 from hubmem.weights.layout import Layout, Selection, choose
+from hubmem.weights.quantization_config import read_quantization
+from hubmem.weights.roles import Role
 
 _Read = dict[str, Contents]
 
@@ -31,7 +35,7 @@ class Part:
     Attributes:
         name: its folder, such as `text_encoder`, or "" for the root.
         kind: its class, such as `UNet2DConditionModel`, or "".
-        census: its tensors.
+        census: its tensors, counted.
     """
 
     name: str
@@ -44,7 +48,7 @@ class Weights:
     """All weights of a repo.
 
     Attributes:
-        census: of all of them.
+        census: of all of them; counted where there are components.
         layout: where the first of them lie.
         parts: the components, where there are several; else empty.
     """
@@ -52,6 +56,16 @@ class Weights:
     census: Census
     layout: Layout
     parts: tuple[Part, ...] = ()
+
+
+def largest(parts: Sequence[Part]) -> Part | None:
+    """The part of a pipeline that decides what a device holds where it holds one at a time; None without a pipeline.
+
+    Source: `enable_model_cpu_offload` of diffusers 0.36, which moves whole components.
+    """
+    named = [part for part in parts if part.name]
+    is_pipeline = len(named) == len(parts)
+    return max(named, key=lambda part: part.census.loaded_bytes, default=None) if is_pipeline else None
 
 
 def read_weights(source: Source, selection: Selection = Selection()) -> Weights:  # noqa: B008 - frozen
@@ -71,7 +85,10 @@ def read_weights(source: Source, selection: Selection = Selection()) -> Weights:
     layouts = components(paths, guide_name, guide_text, selection)
     if len(layouts) == 1:
         return Weights(census=read_census(source, layouts[0]), layout=layouts[0])
-    censuses = _read_several(source, layouts)
+    censuses = [
+        _counted(source, layout, census)
+        for layout, census in zip(layouts, _read_several(source, layouts), strict=True)
+    ]
     parts = tuple(
         Part(name=layout.part, kind=layout.kind, census=census)
         for layout, census in zip(layouts, censuses, strict=True)
@@ -131,6 +148,16 @@ def _read_several(source: Source, layouts: Sequence[Layout]) -> list[Census]:
         _census(listing, layout, {path: read[path] for path in held}, index)
         for layout, held, index in zip(layouts, files, indexes, strict=True)
     ]
+
+
+def _counted(source: Source, layout: Layout, census: Census) -> Census:
+    """The tensors of a component as it has them; its config is asked for only where something is packed."""
+    quantization = None
+    if any(not dtypes.of(group.dtype).floating and group.role is not Role.BUFFER for group in census.groups):
+        path = posixpath.join(layout.folder, "config.json")
+        text = source.text(path)
+        quantization = read_quantization(decoded(text, path, dict)) if text is not None else None
+    return counting.count(census, quantization=quantization)
 
 
 def _census(listing: Listing, layout: Layout, read: _Read, index: Index | None) -> Census:

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 from hubmem.errors import MalformedConfig
-from hubmem.weights.adapters import Adapter, parse_adapter
+from hubmem.weights.adapters import Adapter, changes, parse_adapter
+from hubmem.weights.census import Census, fold_file
+from hubmem.weights.roles import Role
+from hubmem.weights.safetensors import Tensor
 
 
 def test_a_lora_adapter_names_its_base_and_its_modules() -> None:
@@ -27,6 +30,18 @@ def test_a_lora_adapter_names_its_base_and_its_modules() -> None:
 )
 def test_targets_are_names_or_one_pattern(targets: Any, read: tuple[str, ...]) -> None:
     assert parse_adapter(json.dumps({"target_modules": targets})).targets == read
+
+
+def test_all_that_an_adapter_s_files_hold_is_its_own() -> None:
+    """`modules_to_save` may name the head; prompt tuning trains embeddings."""
+    names = [
+        "base_model.model.layers.0.self_attn.q_proj.lora_A.weight",
+        "base_model.model.lm_head.weight",
+        "prompt_embeddings",
+    ]
+    groups = fold_file([Tensor(name, "F32", (8, 4)) for name in names], "adapter_model.safetensors")
+    own = changes(Census(groups=groups, format="safetensors", files=1, basis="headers"))
+    assert own.by_role() == {Role.ADAPTER: 3 * 32}
 
 
 def test_an_adapter_that_says_nothing_is_still_one() -> None:

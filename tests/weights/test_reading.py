@@ -7,7 +7,7 @@ import pytest
 from hubmem.errors import MalformedWeights
 from hubmem.weights.census import Census
 from hubmem.weights.layout import Selection, choose
-from hubmem.weights.reading import read_census, read_weights
+from hubmem.weights.reading import largest, read_census, read_weights
 
 from tests.weights.memory_source import MemorySource, MemoryStore, header, safetensors_file
 from tests.weights.records import ROOT
@@ -134,6 +134,55 @@ def test_a_pipeline_is_the_sum_of_its_components_all_asked_for_at_once() -> None
     ]
     assert weights.census.parameters == 288 + 216
     assert weights.census.files == 2
+
+
+def pipeline_of(quantized: dict[str, Any] | None) -> MemorySource:
+    """Flux with its transformer in NF4: matrices in bytes of two weights, and their scales."""
+    packed = [
+        ("transformer_blocks.0.attn.to_q.weight", "U8", (64 * 64 // 2, 1)),
+        ("transformer_blocks.0.attn.to_q.weight.absmax", "F32", (64,)),
+        ("transformer_blocks.0.attn.to_q.bias", "BF16", (64,)),
+    ]
+    return MemorySource(
+        {
+            "model_index.json": json.dumps(
+                {
+                    "transformer": ["diffusers", "FluxTransformer2DModel"],
+                    "vae": ["diffusers", "AutoencoderKL"],
+                }
+            ).encode(),
+            "transformer/config.json": json.dumps({"quantization_config": quantized}).encode(),
+            "transformer/diffusion_pytorch_model.safetensors": safetensors_file(*packed),
+            "vae/config.json": b"{}",
+            "vae/diffusion_pytorch_model.safetensors": safetensors_file(
+                ("encoder.conv_in.weight", "F32", (8, 3, 3, 3)), ("steps", "I64", (4,))
+            ),
+        }
+    )
+
+
+def test_a_quantized_component_is_unpacked_by_its_own_config_which_is_asked_for_only_then() -> None:
+    source = pipeline_of({"quant_method": "bitsandbytes", "load_in_4bit": True})
+    weights = read_weights(source)
+    assert [part.census.parameters for part in weights.parts] == [64 * 64 + 64, 216]
+    assert [part.census.buffers for part in weights.parts] == [0, 4]
+    assert weights.census.parameters == 64 * 64 + 64 + 216
+    assert "transformer/config.json" in source.asked
+    assert largest(weights.parts) is weights.parts[0]
+
+
+def test_modules_of_an_embedding_model_are_no_pipeline() -> None:
+    modules = [{"path": "", "type": "m.Transformer"}, {"path": "2_Dense", "type": "m.Dense"}]
+    source = MemorySource(
+        {
+            "modules.json": json.dumps(modules).encode(),
+            "model.safetensors": safetensors_file(*SECOND),
+            "2_Dense/model.safetensors": safetensors_file(("linear.weight", "F32", (8, 8))),
+        }
+    )
+    weights = read_weights(source)
+    assert [(part.name, part.kind) for part in weights.parts] == [("", "Transformer"), ("2_Dense", "Dense")]
+    assert largest(weights.parts) is None
 
 
 def test_a_component_that_is_sharded_is_read_by_its_index() -> None:
