@@ -6,7 +6,14 @@ from dataclasses import replace
 from hubmem.memory.places import EMBEDDING, END, by_place, shares_weights
 from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
 from hubmem.memory.programs.families import computation_of
-from hubmem.memory.programs.heads import Ends, trace_embedding, trace_encoder_end, trace_loss, trace_outputs
+from hubmem.memory.programs.heads import (
+    Ends,
+    trace_convolutions,
+    trace_embedding,
+    trace_encoder_end,
+    trace_loss,
+    trace_outputs,
+)
 from hubmem.memory.programs.reading import embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Extent, Storage, Trace
@@ -61,7 +68,7 @@ class _Model:
             encoder = replace(
                 self._decoder, layers=self._architecture.encoder, tokens=source, keys=source, causal=False
             )
-            yield self._embedding(encoder)
+            yield self._input(encoder)
             yield from self._bias_of_positions(encoder)
             yield from self._layers(encoder, "encoder")
             yield self._of("encoder norm", encoder, trace_encoder_end(self._ends, self._regime.arithmetic))
@@ -81,6 +88,17 @@ class _Model:
             outputs = self._of("outputs", self._decoder, trace_outputs(self._ends, self._regime.arithmetic))
             yield replace(outputs, within_autocast=False)
 
+    def _input(self, encoder: Stack) -> Segment:
+        if not self._computation.convolved_input:
+            return self._embedding(encoder)
+        trace = trace_convolutions(self._ends, self._regime.arithmetic, leaf=self._leaf)
+        return self._of("convolutions", encoder, trace)
+
+    @property
+    def _leaf(self) -> bool:
+        """Whether the input wants a gradient itself, so that checkpoints over frozen layers have one."""
+        return self._checkpointed and not self._regime.arithmetic.base_trains
+
     def _embedding(self, stack: Stack, *, tied: bool = False) -> Segment:
         return Segment(
             name="embedding",
@@ -88,7 +106,7 @@ class _Model:
                 self._ends,
                 self._regime.arithmetic,
                 tied=tied,
-                leaf=self._checkpointed and not self._regime.arithmetic.base_trains,
+                leaf=self._leaf,
             ),
             counts=stack.counts,
             gradients=self._gradients.get(EMBEDDING, 0),

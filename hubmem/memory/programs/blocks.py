@@ -319,6 +319,8 @@ def _projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> tup
         q = _rotated(tape, computation, q)
         rotating.append(q)
         k = _rotated(tape, computation, k)
+    if computation.by_head:
+        q, k, v = (copy(tape, value, f"{value.storage.label} by head") for value in (q, k, v))
     with tape.holding(q, k, v):
         return q, _cached(tape, block, k), _cached(tape, block, v)
 

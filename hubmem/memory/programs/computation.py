@@ -89,6 +89,7 @@ class Computation:
     Attributes:
         fused_kernels: whether attention may run in one kernel (`sdpa`); without, scores are always made.
         groups_heads: whether that kernel is told that query heads share keys.
+        by_head: whether queries, keys and values are copied into an order by heads before attention.
         always_masked: whether it is given a mask even where it could do without.
         softmax_float32: whether unfused attention takes the softmax in float32.
         softcap: whether attention scores go through tanh.
@@ -115,6 +116,7 @@ class Computation:
         embeddings_held: tensors of the embeddings' size that a decoder refers to until it returns.
         window_positions: whether layers with a window have sines and cosines of another base.
         learned_positions: whether it refers to a row for each position too.
+        convolved_input: whether an encoder reads frames through two convolutions, the second of stride two.
         embedding_norm: whether the sum of embeddings goes through a norm.
         embedding_dropout: of the sum of embeddings.
         output_dropout: of the last layer's output, after its norm.
@@ -129,6 +131,7 @@ class Computation:
     activation: Activation = Activation.FUSED
     fused_kernels: bool = True
     groups_heads: bool = True
+    by_head: bool = False
     always_masked: bool = False
     scores: Scores = Scores.SCALED
     softmax_float32: bool = True
@@ -155,6 +158,7 @@ class Computation:
     embeddings_held: int = 1
     window_positions: bool = False
     learned_positions: bool = False
+    convolved_input: bool = False
     embedding_norm: bool = False
     embedding_dropout: bool = False
     output_dropout: bool = False

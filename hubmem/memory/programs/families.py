@@ -223,6 +223,15 @@ _ROWS: dict[str, Computation] = {
     ),
     "t5 mt5": _T5,
     "bart marian": _BART,
+    "whisper": replace(
+        _BART,
+        residual=Residual.PRE,
+        by_head=True,
+        query_scaled=True,
+        embedding_norm=False,
+        embeddings_held=2,
+        convolved_input=True,
+    ),
     "pegasus": replace(_BART, residual=Residual.PRE, embedding_norm=False),
 }
 

@@ -110,6 +110,22 @@ def trace_embedding(ends: Ends, arithmetic: Arithmetic, *, tied: bool = False, l
     return tape.finish(x)
 
 
+@lru_cache(maxsize=64)
+def trace_convolutions(ends: Ends, arithmetic: Arithmetic, *, leaf: bool = False) -> Trace:
+    """From frames of sound, two a position, to the first layer's input; as a leaf the first wants a gradient.
+
+    Source: Radford et al., Whisper, arXiv 2212.04356, section 2.2.
+    """
+    tape = Tape(arithmetic)
+    itemsize = HALF if arithmetic.autocast else arithmetic.itemsize
+    x = Value(Storage("frames", "h", 0, itemsize), 0, needs_grad=arithmetic.base_trains or leaf)
+    for name, frames in (("first convolution", 2), ("second convolution", 1)):
+        storage = Storage(name, "h", frames * ends.hidden, itemsize, Extent.STREAM)
+        (x,) = tape.run(name, (x,), (storage,), saves=(x,))
+        x = unary(tape, x, "act", saves_input=True)
+    return tape.finish(unary(tape, x, "embeddings and positions", itemsize=arithmetic.itemsize))
+
+
 def _as_leaf(tape: Tape, ends: Ends, x: Value) -> Value:
     """The embeddings are kept, unless they are the first layer's input, which its checkpoint keeps."""
     x = replace(x, needs_grad=True)

@@ -127,7 +127,8 @@ def _flash(tape: Tape, call: Call, given: Given) -> Value:
     saves = (q, k, v, _whole(out), _whole(lse))
     (attended, _) = tape.run("flash attention", (q, k, v), (out, lse), saves=saves, backward_scratch=scratch)
     # The kernel lays its output out as its queries, and those that were concatenated lie head by head.
-    by_head = call.computation.rotation in (Rotation.PARTIAL, Rotation.PARTIAL_HELD, Rotation.HALVES)
+    joined = call.computation.rotation in (Rotation.PARTIAL, Rotation.PARTIAL_HELD, Rotation.HALVES)
+    by_head = joined or call.computation.by_head
     return copy(tape, attended, "attention output by token") if by_head else attended
 
 
