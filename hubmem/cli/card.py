@@ -53,6 +53,11 @@ def card(
     """Write what a model takes and where it fits into its card, between two markers.
 
     \b
+      hubmem card README.md --insert
+      hubmem card README.md --check
+      hubmem card models --repo Qwen/Qwen3-8B --gpu RTX-4090 --gpu 2xH100-80GB
+
+    \b
         <!-- hubmem:start -->
         <!-- hubmem:end -->
 
@@ -61,8 +66,9 @@ def card(
     weight files beside the card are read first. Options are written into the marker.
 
     \b
-    Exit codes: 0 done · 1 a card is out of date (--check) · 2 a card or an option makes no sense
-    · 3 a model cannot be read · 4 the Hub could not be reached. A card that fails is left as it is.
+    Exit codes: 0 done · 1 a card is out of date (--check)
+    · 2 a card or an option makes no sense · 3 a model cannot be read
+    · 4 the Hub could not be reached. A card that fails is left as it is.
     """  # noqa: D301 - click wants the character itself
     from hubmem.card import files, outcome, settings
     from hubmem.cli.output import write_atomically

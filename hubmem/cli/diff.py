@@ -6,9 +6,10 @@ from typing import Any
 import click
 
 from hubmem.cli.options import access_options, workload_options
+from hubmem.cli.sections import SectionedCommand
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
 @click.option("--gpu", "gpus", multiple=True, metavar="[N×]GPU", help="Hold both against this GPU.")

@@ -27,7 +27,12 @@ _MACHINE_COLUMNS = {"name": "left", "GPUs": "left", "host RAM GiB": "right"}
     "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 def gpus(search: str | None, wants_machines: bool, gpus_file: str | None, output_format: str) -> int:
-    """List the accelerators hubmem knows, with the memory their drivers report."""
+    """List the accelerators hubmem knows, with the memory their drivers report.
+
+    \b
+      hubmem gpus --search h100
+      hubmem gpus --machines --search a100
+    """  # noqa: D301 - click wants the character itself
     from hubmem.fit.gpus import catalogue, machines
 
     wanted = (search or "").lower()

@@ -10,12 +10,13 @@ from click.core import ParameterSource
 
 from hubmem.cli.options import access_options, file_options, request_options
 from hubmem.cli.plotting import check_plot, draw_plot
+from hubmem.cli.sections import SectionedCommand
 
 # Each model reads its own files concurrently; more models at once than this only spend the quota faster.
 _MODELS_AT_ONCE = 4
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("models", nargs=-1, required=True, metavar="REPO|FOLDER…")
 @request_options
 @click.option("--check", is_flag=True, help="Exit 1 unless it fits every GPU.")
@@ -65,8 +66,15 @@ def inspect(
     """Say what a model takes and which GPUs it fits, from its config and weight headers.
 
     \b
-    Exit codes: 0 answered · 1 it does not fit (--check) · 2 usage · 3 the repo cannot be read
-    · 4 the Hub could not be reached.
+      hubmem Qwen/Qwen3-8B --gpu RTX-4090 --gpu 16GiB --context 32k
+      hubmem meta-llama/Llama-3.1-70B --gpu 4xA100-80GB --tp 4 --engine vllm
+      hubmem meta-llama/Llama-3.1-8B --train qlora --gpu 24GiB
+      hubmem google/gemma-7b --dtype nf4 --gpu 24GiB --check && echo yes
+      hubmem ./checkpoint --explain
+
+    \b
+    Exit codes: 0 answered · 1 it does not fit (--check) · 2 usage
+    · 3 the repo cannot be read · 4 the Hub could not be reached.
     """  # noqa: D301 - click wants the character itself
     from hubmem.cli.progress import TerminalObserver, warn
     from hubmem.hub.opening import Access, open_model

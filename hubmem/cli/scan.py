@@ -76,6 +76,11 @@ def scan(
     Requests keep within the Hub's quotas. A repo that cannot be read is a line with its reason.
 
     \b
+      hubmem scan repos.txt -o results.jsonl
+      hubmem scan --author Qwen --gpu RTX-4090 --format csv -o qwen.csv
+      hubmem scan --author Qwen --dry-run
+
+    \b
     Exit codes: 0 answered, repo by repo · 1 one does not fit (--check) · 2 usage
     · 4 the Hub or the disk failed: the same command goes on.
     """  # noqa: D301 - click wants the character itself
