@@ -4,6 +4,7 @@ The order is of cost to what the user wanted: first what costs only time, then p
 training, then speed, then money. A new kind of change is one function in `_CHANGES`.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from hubmem.errors import UsageError
 from hubmem.fit.abilities import cannot_run, has_format
 from hubmem.fit.gpus import Gpu, Target, catalogue, find
 from hubmem.fit.hosting import Host, offers
-from hubmem.fit.precisions import halved
+from hubmem.fit.precisions import families, of_engine
 from hubmem.fit.siblings import published_in
 from hubmem.fit.splits import is_divided, label_of
 from hubmem.fit.verdict import Answer, Planner, hold, largest, longest_context, placed, room, smallest
@@ -19,6 +20,7 @@ from hubmem.hub.siblings import Sibling
 from hubmem.memory.plan import Plan
 from hubmem.memory.workload import Workload
 from hubmem.units import format_gib, format_tokens
+from hubmem.weights.precision import parse
 
 # Contexts are advised in steps of this many tokens; one shorter than a step answers another question.
 _ROUND_CONTEXT = 1024
@@ -142,47 +144,35 @@ def _fused_attention(question: Question) -> Iterator[Change]:
 
 
 def _narrower_cache(question: Question) -> Iterator[Change]:
-    """Where the engine has a narrower cache: vLLM one in FP8, on units that read it; llama.cpp one in 8 bits."""
-    if question.asked.kv_dtype is not None or question.asked.train:
+    """Where the engine has one, and the GPU the units that read it."""
+    cache = of_engine(question.asked.engine).cache
+    if cache is None or question.asked.kv_dtype is not None or question.asked.train:
         return
-    if question.asked.engine == "vllm" and has_format(question.gpu, "fp8") is not False:
-        yield question.changed("an FP8 cache", kv_dtype="F8_E4M3")
-    if question.asked.engine == "llama.cpp":
-        yield question.changed("a q8_0 cache", kv_dtype="q8_0")
+    if not cache.unit or has_format(question.gpu, cache.unit) is not False:
+        yield question.changed(cache.label, kv_dtype=cache.dtype)
 
 
 def _narrower_weights(question: Question) -> Iterator[Change]:
-    """Half, a quarter, an eighth of 32 bits; of each, what somebody has published, else the engine's usual one."""
+    """From wide to narrow; of precisions alike one that somebody has published, else the engine's usual one."""
     if question.asked.weight_dtype is not None or question.asked.train:
         return
-    for family in _families(question):
-        published = [(name, sibling) for name in family if (sibling := published_in(name, question.siblings))]
-        name, sibling = published[0] if published else (family[0], None)
-        change = question.changed(f"{_label(name)} weights", weight_dtype=name, sibling=sibling)
+    no_fp8 = has_format(question.gpu, "fp8") is False
+    for family in families(question.asked.engine, question.stored_dtype):
+        names = sorted(family, key=lambda name: no_fp8 and name == "fp8")
+        published = [(name, repo) for name in names if (repo := published_in(name, question.siblings))]
+        name, sibling = published[0] if published else (names[0], None)
+        change = question.changed(f"{parse(name).label} weights", weight_dtype=name, sibling=sibling)
         if _weights(question.plan_for, change.workload) < _weights(question.plan_for, question.asked):
             yield change
 
 
-def _weights(plan_for: Planner, workload: Workload) -> int:
-    term = plan_for(workload).of("weights")
+def _weights(plan_for: Planner, workload: Workload) -> float:
+    """Bytes of the weights alone; infinite for those the model cannot have."""
+    try:
+        term = plan_for(workload).of("weights")
+    except UsageError:
+        return math.inf
     return term.nbytes if term else 0
-
-
-def _families(question: Question) -> Iterator[tuple[str, ...]]:
-    """Precisions of about the same quality, by engine; the first of each is the one advised unseen."""
-    if question.asked.engine == "llama.cpp":
-        yield from (("gguf:Q8_0",), ("gguf:Q4_K_M",))
-        return
-    if wide := halved(question.stored_dtype):
-        yield wide
-    yield ("int8", "fp8") if has_format(question.gpu, "fp8") is False else ("fp8", "int8")
-    yield ("awq-int4", "gptq-int4") if question.asked.engine == "vllm" else ("nf4", "awq-int4", "gptq-int4")
-
-
-def _label(name: str) -> str:
-    from hubmem.weights.precision import parse
-
-    return parse(name).label
 
 
 def _shorter_context(question: Question) -> Iterator[Change]:
@@ -246,9 +236,8 @@ def _states_on_the_host(question: Question) -> Iterator[Change]:
 
 def _left(before: Plan, after: Plan) -> int:
     """Bytes of the terms that a device no longer holds: what it holds all the time, by its largest moment."""
-    return sum(
-        max(0, nbytes - _largest_terms(after).get(name, 0)) for name, nbytes in _largest_terms(before).items()
-    )
+    still_there = _largest_terms(after)
+    return sum(max(0, size - still_there.get(name, 0)) for name, size in _largest_terms(before).items())
 
 
 def _largest_terms(plan: Plan) -> dict[str, int]:
@@ -259,29 +248,31 @@ def _largest_terms(plan: Plan) -> dict[str, int]:
     return {name: nbytes for name, nbytes in terms.items() if not name.startswith("activations")}
 
 
-def _shared_states(question: Question) -> Iterator[Change]:
-    """The lowest ZeRO stage over the fewest devices of the same kind, each with a batch of its own."""
-    asked = question.asked
-    if asked.train is None or is_divided(question.undivided):
-        return
-    for count in (count for count in _ONE_MACHINE if count > question.gpus):
-        for stage in (1, 2, 3):
-            shared = replace(question.undivided, dp=count, zero=stage)
-            text = f"{count}× {question.gpu.name} ({label_of(shared)})"
-            change = Change(text=text, workload=shared, gpu=question.gpu, gpus=count)
-            if _verified(question.plan_for, change):
-                yield change
-                return
-
-
 def _more_devices(question: Question) -> Iterator[Change]:
     """The fewest devices of the same kind that do, and how they share the work."""
-    if is_divided(question.undivided) or question.asked.train:
+    if is_divided(question.undivided):
+        return
+    shared = next(_shared_states(question), None)
+    if shared:
+        yield shared
         return
     cell = smallest(question.plan_for, question.undivided, Target(gpu=question.gpu, count=None))
     if cell.gpus and cell.gpus > question.gpus:
         text = f"{cell.gpus}× {question.gpu.name} ({label_of(cell.workload)})"
         yield Change(text=text, workload=cell.workload, gpu=question.gpu, gpus=cell.gpus)
+
+
+def _shared_states(question: Question) -> Iterator[Change]:
+    """Training with its states shared: the fewest devices and then the lowest ZeRO stage, a batch on each."""
+    if question.asked.train is None:
+        return
+    for count in (count for count in _ONE_MACHINE if count > question.gpus):
+        for stage in (1, 2, 3):
+            workload = replace(question.undivided, dp=count, zero=stage)
+            text = f"{count}× {question.gpu.name} ({label_of(workload)})"
+            change = Change(text=text, workload=workload, gpu=question.gpu, gpus=count)
+            if _verified(question.plan_for, change):
+                yield change
 
 
 def _bigger_device(question: Question) -> Iterator[Change]:
@@ -292,14 +283,9 @@ def _bigger_device(question: Question) -> Iterator[Change]:
         for other in catalogue()
         if (other.vendor, other.kind) == (gpu.vendor, gpu.kind) and set(gpu.dtypes) <= set(other.dtypes)
     )
-    bigger = sorted(alike, key=lambda other: other.memory_bytes)
-    for other in bigger:
-        target = Target(gpu=other, count=question.gpus)
-        cell = (
-            None
-            if cannot_run(question.asked, other)
-            else placed(question.plan_for, question.undivided, target)
-        )
+    runs = (other for other in alike if not cannot_run(question.asked, other))
+    for other in sorted(runs, key=lambda other: other.memory_bytes):
+        cell = placed(question.plan_for, question.undivided, Target(gpu=other, count=question.gpus))
         if cell and cell.fit.answer is Answer.FITS:
             text = f"{question.gpus}× {other.name}"
             yield Change(text=text, workload=cell.workload, gpu=other, gpus=question.gpus)
@@ -316,7 +302,8 @@ def _rented_machine(question: Question) -> Iterator[Change]:
         return
     for offer in found[:1]:
         gpu, cell = find(offer.machine.gpu), offer.cell
-        text = f"{offer.machine.name} ({' '.join(filter(None, [f'{cell.gpus}×', gpu.name, label_of(cell.workload)]))})"
+        share = f" {label_of(cell.workload)}".rstrip()
+        text = f"{offer.machine.name} ({cell.gpus}× {gpu.name}{share})"
         yield Change(text=text, workload=cell.workload, gpu=gpu, gpus=cell.gpus or 1)
 
 
@@ -329,7 +316,6 @@ _CHANGES: tuple[Callable[[Question], Iterator[Change]], ...] = (
     _adapters_instead,
     _layers_on_the_host,
     _states_on_the_host,
-    _shared_states,
     _more_devices,
     _bigger_device,
     _rented_machine,

@@ -7,7 +7,7 @@ from hubmem.fit.abilities import cannot_run, cautions
 from hubmem.fit.advise import Advice, Question, changes_to_yes
 from hubmem.fit.gpus import Gpu, Target
 from hubmem.fit.hosting import Host
-from hubmem.fit.precisions import PRECISIONS, halved, of_engine
+from hubmem.fit.precisions import PRECISIONS, families, of_engine
 from hubmem.fit.speed import Reading, most_tokens_per_second
 from hubmem.fit.splits import is_divided
 from hubmem.fit.verdict import (
@@ -25,15 +25,12 @@ from hubmem.memory.workload import Workload
 
 __all__ = ["PRECISIONS", "Solver", "Verdict", "columns"]
 
-# vLLM's cache is paged: how many sequences of a length it serves at once is a question of memory alone.
-_PAGED = frozenset({"vllm"})
-
 
 def columns(workload: Workload) -> tuple[str | None, ...]:
     """The precisions of the matrix: the workload's own first; training has no others to compare with."""
     if workload.train:
         return (workload.weight_dtype,)
-    return (workload.weight_dtype, *of_engine(workload.engine))
+    return (workload.weight_dtype, *of_engine(workload.engine).usual)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +77,10 @@ class Verdict:
 
     @property
     def users(self) -> int | None:
-        """How many sequences of that context an engine with a paged cache serves at once; None for others."""
-        return self.max_batch if self.workload.engine in _PAGED else None
+        """How many sequences of that context an engine with a pool of blocks serves at once; None for others."""
+        if self.solver.plan_for(self.workload).blocks is None or self.max_batch is None:
+            return None
+        return min(self.max_batch, self.workload.max_num_seqs or self.max_batch)
 
     @cached_property
     def context_at_smallest(self) -> int | None:
@@ -143,9 +142,10 @@ class Solver:
     def largest_precision(self, gpu: Gpu, gpus: int) -> str | None:
         """The first of the workload's precisions, from wide to narrow, that fits that many."""
         target = Target(gpu=gpu, count=gpus)
-        own, *narrower = columns(self.workload)
-        between = halved(self.stored_dtype) if own is None and not self.workload.train else ()
-        for name in (own, *between, *narrower):
+        names = columns(self.workload)
+        if names[0] is None and not self.workload.train:
+            names = (None, *(family[0] for family in families(self.workload.engine, self.stored_dtype)))
+        for name in names:
             cell = placed(self.plan_for, replace(self.workload, weight_dtype=name), target)
             if cell and cell.fit.answer is not Answer.NO:
                 return name or "as stored"
