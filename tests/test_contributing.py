@@ -98,7 +98,15 @@ def model(root: Path, tensors: Sequence[tuple[str, str, tuple[int, ...]]], **con
 
 @pytest.mark.parametrize(
     "title",
-    ["A model family", "A quantization", "An accelerator", "An optimizer", "An engine", "A measurement"],
+    [
+        "A model family",
+        "A quantization",
+        "An accelerator",
+        "An optimizer",
+        "An engine",
+        "A rule of thumb",
+        "A measurement",
+    ],
 )
 def test_a_thing_is_added_in_one_place(title: str):
     assert len(additions(title)) == 1
@@ -162,6 +170,15 @@ def test_an_engine_added_by_the_guide_plans_as_the_one_it_is_built_on(copy: Path
     assert (koala["workload"]["engine"], koala["workload"]["engine_version"]) == ("koala", "1.0")
     assert koala["plan"] == llama_cpp["plan"]
     assert koala["cache"]["policy"] == "llama.cpp"
+
+
+def test_a_rule_of_thumb_added_by_the_guide_stands_beside_the_exact_answer(copy: Path):
+    follow("A rule of thumb", copy)
+    found = report(copy, "openai-community/gpt2", "--rules", "--dtype", "bf16")
+    rule = next(each for each in found["rules"] if each["name"] == "half-a-gigabyte")
+
+    assert rule["bytes"] == [2 * 124_439_808 + 500_000_000]
+    assert rule["exact_bytes"] == found["plan"]["per_gpu_bytes"]
 
 
 def test_a_measurement_added_by_the_guide_is_reported(tmp_path: Path):
