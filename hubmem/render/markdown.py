@@ -8,7 +8,7 @@ from hubmem.fit.matrix import columns
 from hubmem.fit.verdict import Answer
 from hubmem.render.table import architecture_parts, cell_text, cost_line, precision_label
 from hubmem.render.text import Page, plain
-from hubmem.render.verdicts import advice_heading, host_line, machines_table, sentences
+from hubmem.render.verdicts import advice_heading, band_line, host_line, machines_table, sentences
 from hubmem.report import Report
 from hubmem.units import format_gib, format_tokens
 
@@ -23,6 +23,7 @@ def render(report: Report) -> str:
         _matrix(report),
         *_named(report),
         host_line(report.host),
+        band_line(report),
         machines_table(report, "pipe"),
         _notes(report),
     ]
@@ -86,7 +87,7 @@ def _named(report: Report) -> Iterator[str]:
     for verdict in (verdict for verdict in report.verdicts if verdict.named):
         lines = [escape(sentence) for sentence in sentences(verdict)]
         if verdict.fit.answer is Answer.NO and not verdict.reason:
-            lines += ["", advice_heading(verdict), *(f"- {escape(str(advice))}" for advice in verdict.advice)]
+            lines += ["", advice_heading(verdict), "", *(f"- {escape(str(advice))}" for advice in verdict.advice)]
         yield "\n".join(lines)
 
 

@@ -78,6 +78,16 @@ class TestMarkdown:
         assert "| weights" in text
         assert "| 24 GiB |" in text
 
+    def test_a_no_has_its_ways_to_yes_as_a_list(self):
+        text = rendered("markdown", report("12GiB"))
+
+        assert "it does not fit: 16.00 of 12.00 GiB, 4 GiB short." in text
+        assert "No single change makes it fit." in text
+
+    def test_tight_is_explained_where_it_is_said(self):
+        assert "tight: it fits as expected" in rendered("markdown", report("16GiB"))
+        assert "tight: it fits" not in rendered("markdown", report("64GiB"))
+
     def test_a_name_cannot_be_markup(self):
         text = rendered("markdown", report(repo="org/<script>|x|", notes=("[link](javascript:x)",)))
 
