@@ -30,7 +30,7 @@ engine_options: Callable[[Any], Any] = _bundle(
         default="transformers",
         show_default=True,
         metavar="NAME[@VERSION]",
-        help="What runs it: transformers, vllm, vllm@0.21, llama.cpp.",
+        help="What runs it: transformers, vllm, vllm@0.21, sglang, llama.cpp.",
     ),
     click.option(
         "--gpu-memory-utilization",
@@ -39,9 +39,17 @@ engine_options: Callable[[Any], Any] = _bundle(
         show_default=True,
         help="vLLM: part of a GPU's memory it allows itself.",
     ),
+    click.option(
+        "--mem-fraction-static",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="SGLang: part of a GPU's memory for weights and pool.  [default: by --tp]",
+    ),
     click.option("--max-num-seqs", type=click.IntRange(min=1), help="vLLM: sequences of one step."),
     click.option(
-        "--max-num-batched-tokens", metavar="TOKENS", callback=_tokens, help="vLLM: tokens of one step."
+        "--max-num-batched-tokens",
+        metavar="TOKENS",
+        callback=_tokens,
+        help="vLLM, SGLang: tokens of one step.",
     ),
     click.option(
         "--enforce-eager",
@@ -49,7 +57,7 @@ engine_options: Callable[[Any], Any] = _bundle(
         flag_value=False,
         type=bool,
         default=True,
-        help="vLLM: compile nothing and capture no CUDA graphs.",
+        help="vLLM, SGLang: compile nothing and capture no CUDA graphs.",
     ),
     click.option(
         "-ngl",

@@ -266,12 +266,15 @@ def as_llama_cpp_runs(architecture: Architecture) -> Architecture:
     "currently disabled".
     """
     attentions = [m for layer in architecture.layers for m in layer.mixers if isinstance(m, Attention)]
-    if not all(mixer.window for mixer in attentions):
-        return architecture
-    return replace(architecture, layers=tuple(map(_without_windows, architecture.layers)))
+    return without_windows(architecture) if all(mixer.window for mixer in attentions) else architecture
 
 
-def _without_windows(layer: Layer) -> Layer:
+def without_windows(architecture: Architecture) -> Architecture:
+    """The model with layers that see everything, as an engine lays them out that keeps all positions."""
+    return replace(architecture, layers=tuple(map(_without_window, architecture.layers)))
+
+
+def _without_window(layer: Layer) -> Layer:
     mixers = (replace(m, window=None) if isinstance(m, Attention) else m for m in layer.mixers)
     return replace(layer, mixers=tuple(mixers))
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Protocol
 
 from hubmem.errors import UsageError
-from hubmem.memory import llama_cpp, transformers, vllm
+from hubmem.memory import llama_cpp, sglang, transformers, vllm
 from hubmem.memory.plan import Plan
 from hubmem.memory.sharding import Rank
 from hubmem.memory.vllm_profile import V0, V1, WITH_GRAPHS, Rules
@@ -89,6 +89,14 @@ _ROWS = (
     _vllm(V1),
     _vllm(V0),
     _vllm(WITH_GRAPHS),
+    Engine(
+        name="sglang",
+        version="0.4",
+        plan=sglang.plan,
+        cache_policy=CachePolicy.LOGICAL,
+        settle=sglang.settled,
+        settings=frozenset({"mem_fraction_static", "max_num_batched_tokens", "cuda_graphs"}),
+    ),
     Engine(
         name="llama.cpp",
         version="December 2025",

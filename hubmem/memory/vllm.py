@@ -49,7 +49,7 @@ _GRAPHS = (0.50, 0.05, 1.30)
 
 def plan(rank: Rank, *, rules: Rules = V1) -> Plan:
     """What one rank sets aside to serve the workload's sequences at once."""
-    worker = Worker(rank=_without_drafts(rank), rules=rules)
+    worker = Worker(rank=without_drafts(rank), rules=rules)
     serving = Moment(phase="serving", name="profile run beside the cache", terms=tuple(worker.terms()))
     context, graphs = context_term(), worker.graphs()
     beside = (context,) if rules.counts_graphs else (context, *graphs)
@@ -71,7 +71,7 @@ def settled(workload: Workload, memory_bytes: int, *, a100: bool, rules: Rules =
     return replace(workload, max_num_seqs=limits.sequences, max_num_batched_tokens=limits.tokens)
 
 
-def _without_drafts(rank: Rank) -> Rank:
+def without_drafts(rank: Rank) -> Rank:
     """The rank without layers that draft tokens: they are loaded for speculative decoding alone.
 
     Source: vLLM 0.11, model_executor/models/deepseek_v2.py, load_weights (get_spec_layer_idx_from_weight_name).
@@ -124,7 +124,7 @@ class Worker:
                 self.rank.architecture,
                 self.limits,
                 bounds_of(self.rank.workload, self.limits),
-                itemsize=self._itemsize(self.rank.architecture),
+                itemsize=self.itemsize(self.rank.architecture),
                 eager=not (self.rules.compiles and self.rank.workload.cuda_graphs),
                 samples=self.rank.stage.last,
             )
@@ -170,7 +170,8 @@ class Worker:
         if any(group.role in (Role.VISION, Role.AUDIO) for group in self.rank.census.kinds):
             yield _TOWERS
 
-    def _itemsize(self, architecture: Architecture) -> int:
+    def itemsize(self, architecture: Architecture) -> int:
+        """Bytes of an element of what is computed."""
         return compute_dtype(architecture, self.rank.workload, self.rank.census.main_dtype).bits // 8
 
     def _cache(self, layout: BlockLayout) -> Term:
@@ -207,7 +208,7 @@ class Worker:
         if computation.rotation is Rotation.NONE or not rotary * positions:
             return
         positions *= _LONGER if architecture.model_type in _SEVERAL_AXES else 1
-        tables, itemsize = 1 + computation.window_positions, self._itemsize(architecture)
+        tables, itemsize = 1 + computation.window_positions, self.itemsize(architecture)
         yield Term(
             name="rotary positions",
             nbytes=tables * positions * rotary * itemsize,

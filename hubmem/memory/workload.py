@@ -58,6 +58,7 @@ class Workload:
         zero: ZeRO stage, 0 to 3; FSDP is 3.
         offload: what lies in the host's memory: the optimizer, or the parameters too.
         gpu_memory_utilization: part of a device's memory that vLLM allows itself.
+        mem_fraction_static: part of it that SGLang gives weights and pool; None for its default.
         max_num_seqs, max_num_batched_tokens: sequences and tokens of one of vLLM's steps; None for its defaults.
         cuda_graphs: whether vLLM compiles the model and captures graphs (without: `enforce_eager`).
         gpu_layers: layers on the GPU, the rest in the host's memory: llama.cpp's `-ngl`, the output being one;
@@ -96,6 +97,7 @@ class Workload:
     zero: int = 0
     offload: Literal["none", "optimizer", "parameters"] = "none"
     gpu_memory_utilization: float = 0.9
+    mem_fraction_static: float | None = None
     max_num_seqs: int | None = None
     max_num_batched_tokens: int | None = None
     cuda_graphs: bool = True
@@ -113,11 +115,12 @@ class Workload:
             value = getattr(self, name)
             if value is not None and not 0 < value <= _LARGEST:
                 raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {value}.")
-        if not 0 < self.gpu_memory_utilization <= 1:
-            raise UsageError(
-                f"--gpu-memory-utilization is a part of the whole, above 0 and at most 1,"
-                f" not {self.gpu_memory_utilization:g}."
-            )
+        for name in ("gpu_memory_utilization", "mem_fraction_static"):
+            part = getattr(self, name)
+            if part is not None and not 0 < part <= 1:
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is a part of the whole, above 0 and at most 1, not {part:g}."
+                )
         if self.zero not in (0, 1, 2, 3):
             raise UsageError(f"--zero is a stage from 0 to 3, not {self.zero}.")
 

@@ -68,7 +68,7 @@ def test_an_engine_s_own_setting_reaches_it(capsys, arguments, settings):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--engine", "tgi"], "Known: llama.cpp, transformers, vllm"),
+        (["--engine", "tgi"], "Known: llama.cpp, sglang, transformers, vllm"),
         (["--engine", "vllm@0.3"], "no rules are known before 0.6"),
         (["--engine", "llama.cpp@b4000"], "its rules are known for December 2025 alone"),
         (["--max-num-seqs", "4"], "--max-num-seqs 4 is a setting of vllm; --engine is transformers"),

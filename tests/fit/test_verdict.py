@@ -8,6 +8,7 @@ from hubmem.fit.gpus import Gpu, Target, parse_target
 from hubmem.fit.matrix import Solver
 from hubmem.fit.splits import label_of
 from hubmem.fit.verdict import Answer, hold, largest_batch, legal_ranks, longest_context, smallest
+from hubmem.memory.engine_cache import BlockLayout, Layers
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.units import GIB
@@ -17,6 +18,11 @@ from hypothesis import strategies as st
 WEIGHTS = 20 * GIB
 PER_TOKEN = GIB // 1024
 OVERHEAD = GIB
+POOL = BlockLayout(
+    kinds=(Layers(kind="full", groups=1, block_tokens=16),),
+    block_bytes=16 * PER_TOKEN,
+    max_batched_tokens=2048,
+)
 SHARES = {None: 1.0, "fp8": 0.5, "int8": 0.5, "nf4": 0.25, "awq-int4": 0.25}
 
 
@@ -39,6 +45,7 @@ def plan_for(workload: Workload) -> Plan:
         overheads=(term("context", OVERHEAD),),
         reserved_ratio=(1.0, 1.25),
         devices=workload.devices,
+        blocks=POOL if workload.engine == "vllm" else None,
     )
 
 
@@ -162,10 +169,12 @@ class TestJudge:
     def test_the_widest_precision_that_fits_is_found(self, gib, precision):
         assert self.solver().judge(target(gib), named=True).largest_precision == precision
 
-    def test_users_at_a_context_are_told_of_an_engine_with_a_paged_cache_alone(self):
+    def test_users_at_a_context_are_told_of_an_engine_with_a_pool_alone(self):
         paged = self.solver(workload=replace(ONE_THOUSAND, engine="vllm")).judge(target(40), named=True)
 
         assert paged.users == 19
+        limited = replace(ONE_THOUSAND, engine="vllm", max_num_seqs=4)
+        assert self.solver(workload=limited).judge(target(40), named=True).users == 4
         assert self.solver().judge(target(40), named=True).users is None
 
     def test_a_division_over_several_means_that_many_of_the_accelerator(self):
