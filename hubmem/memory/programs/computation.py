@@ -79,6 +79,7 @@ class Scores(Enum):
     FLOAT32 = "q·kᵀ in float32, divided, masked"
     ALIBI = "q·kᵀ and the bias of positions in one operator, masked"
     IN_PLACE = "q·kᵀ divided in place, masked"
+    CLAMPED = "q·kᵀ, masked, no less than the least number"
     DISENTANGLED = "q·kᵀ and two products with a table of relative positions"
 
 

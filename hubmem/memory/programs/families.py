@@ -174,7 +174,14 @@ _ROWS: dict[str, Computation] = {
     "gpt2": _GPT_2,
     "gpt_bigcode": replace(_GPT_2, activation=Activation.FUSED, softmax_float32=True, tables=Tables.MASK),
     "opt": _OPT,
-    "xglm": replace(_OPT, activation=Activation.FUSED, attention_dropout=True),
+    "xglm": replace(
+        _OPT,
+        activation=Activation.FUSED,
+        attention_dropout=True,
+        fused_kernels=False,
+        scores=Scores.CLAMPED,
+        softmax_float32=False,
+    ),
     "biogpt": replace(_OPT, activation=Activation.FUSED, attention_dropout=True, softmax_float32=False),
     "bloom": Computation(
         norm=Norm.LAYER,

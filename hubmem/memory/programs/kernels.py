@@ -261,12 +261,25 @@ def _eager_in_place(tape: Tape, call: Call, given: Given) -> list[Value]:
     return _attended(tape, call, probabilities, v)
 
 
+def _eager_clamped(tape: Tape, call: Call, given: Given) -> list[Value]:
+    """XGLM: scores masked, then the larger of them and the least number there is, softmax as they are."""
+    q, k, v = (copy(tape, value, f"{value.storage.label} in order") for value in given[:3])
+    with tape.holding(q, k, v):
+        scores = _scores(tape, call, q, k)
+        if call.mask is not Mask.NONE:
+            mask = constant("mask", "1", 1, tape.arithmetic.itemsize, call.pairs)
+            scores = unary(tape, add(tape, scores, mask, "masked scores"), "clamped scores", saves_input=True)
+        probabilities = unary(tape, in_float32(tape, scores), "softmax", saves_output=True)
+        return _attended(tape, call, probabilities, v)
+
+
 _UNFUSED = {
     Scores.SCALED: _eager,
     Scores.FLOAT32: _eager_float32,
     Scores.ALIBI: _eager_alibi,
     Scores.IN_PLACE: _eager_in_place,
     Scores.DISENTANGLED: _eager_disentangled,
+    Scores.CLAMPED: _eager_clamped,
 }
 
 
