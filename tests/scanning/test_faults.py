@@ -231,6 +231,15 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert path.read_bytes() == b"12345\n"
 
 
+# What a scan imports, and what huggingface_hub's client does at its first request: those that are there.
+PRELOADED = [
+    "tests.scanning.test_faults",
+    "hubmem.scanning.order",
+    "hubmem.hub.remote",
+    *("httpcore", "httpcore2", "anyio.to_thread", "h11", "truststore"),
+]
+
+
 def scan_in_a_process(endpoint: str, home: str, arguments: list[str]) -> None:
     """What a new process does that has its modules already."""
     from huggingface_hub import constants
@@ -253,15 +262,16 @@ def rows_of(path: Path) -> list[tuple[Any, ...]]:
     return [(*row[:-1], *without_cost([json.loads(row[-1])])) for row in rows]
 
 
+@pytest.mark.timeout(600)  # twelve processes, on a machine that may be busy
 def test_kill_9_at_ten_random_moments_ends_in_the_store_of_an_undisturbed_run(
     hub: Hub, tmp_path: Path
 ) -> None:
     """A moment is a number of requests and a pause, so that it falls amid the work however busy the machine."""
-    server = hub(*models(100), settings=Settings(quotas={}, latency_seconds=0.01))
+    server = hub(*models(70), settings=Settings(quotas={}, latency_seconds=0.01))
     names = tmp_path / "repos.txt"
-    names.write_text("".join(f"org/m{number}\n" for number in range(100)) + "org/missing\n")
+    names.write_text("".join(f"org/m{number}\n" for number in range(70)) + "org/missing\n")
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["tests.scanning.test_faults", "hubmem.scanning.order"])
+    processes.set_forkserver_preload(PRELOADED)
     rng = random.Random(20261121)
 
     def start(folder: Path) -> Any:
@@ -289,7 +299,7 @@ def test_kill_9_at_ten_random_moments_ends_in_the_store_of_an_undisturbed_run(
     for _ in range(10):
         begun = len(server.requests)
         process = start(tmp_path / "disturbed")
-        alive.append(kill(process, at_request=begun + rng.randint(0, 60)))
+        alive.append(kill(process, at_request=begun + rng.randint(0, 40)))
         progress.append(stored(tmp_path / "disturbed" / "out.jsonl.sqlite"))
     last = start(tmp_path / "disturbed")
     last.join()
@@ -300,6 +310,6 @@ def test_kill_9_at_ten_random_moments_ends_in_the_store_of_an_undisturbed_run(
     assert len(set(progress)) > 5, "and most come after some of it is"
     first, second = (rows_of(tmp_path / name / "out.jsonl.sqlite") for name in ("undisturbed", "disturbed"))
     assert first == second
-    assert len(first) == 101
+    assert len(first) == 71
     lines = [read_lines(tmp_path / name / "out.jsonl") for name in ("undisturbed", "disturbed")]
     assert without_cost(lines[0]) == without_cost(lines[1])
