@@ -168,10 +168,10 @@ class TestRequire:
         )
 
     def test_one_that_cannot_be_split_so_does_not_fit(self, job):
-        """Four heads over three devices: the model has no such plan."""
+        """Four heads and twenty layers over 101 devices: the model has no such plan."""
         job.card(NAMED)
 
-        assert job.run(mode="report", require="fits: 3x8GiB") == 1
+        assert job.run(mode="report", require="fits: 101x8GiB") == 1
         assert job.json["requirements"][0]["verdict"] == "no"
         assert job.json["requirements"][0]["reason"]
 
