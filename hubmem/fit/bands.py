@@ -8,6 +8,7 @@ from hubmem.memory.workload import Workload
 _SOURCES: Mapping[str, str] = {
     "transformers": "what PyTorch's allocator reserved in simulated runs, contexts seen on A100, RTX 4090 and V100",
     "vllm": "what vLLM's published start-up logs show outside its allocator, CUDA graphs among it",
+    "sglang": "what vLLM's published start-up logs show outside its allocator, which are many more than SGLang's",
     "llama.cpp": "contexts seen on A100, RTX 4090 and V100",
 }
 

@@ -50,6 +50,10 @@ _ROWS: Mapping[str, EnginePrecisions] = {
         families=(("fp8", "int8"), ("awq-int4", "gptq-int4")),
         cache=NarrowCache(label="an FP8 cache", dtype="F8_E4M3", unit="fp8"),
     ),
+    "sglang": EnginePrecisions(
+        families=(("fp8", "int8"), ("awq-int4", "gptq-int4")),
+        cache=NarrowCache(label="an FP8 cache", dtype="F8_E4M3", unit="fp8"),
+    ),
     "llama.cpp": EnginePrecisions(
         families=(("gguf:Q8_0",), ("gguf:Q4_K_M",)), cache=NarrowCache(label="a q8_0 cache", dtype="q8_0")
     ),
