@@ -19,13 +19,13 @@ def rows(*path: str) -> list[dict[str, str]]:
 
 
 RUNS, GENERATION = rows("verdicts", "runs.csv"), rows("papers", "generation.csv")
-# Precisions of the tables by hubmem's names; hubmem has no 8-bit GPTQ, which takes what int8 does.
+# Precisions of the tables by hubmem's names.
 PRECISIONS = {
     "BF16": None,
     "FP8": "fp8-block",
     "AWQ": "awq-int4",
     "GPTQ-Int4": "gptq-int4",
-    "GPTQ-Int8": "int8",
+    "GPTQ-Int8": "gptq-int8",
 }
 
 
