@@ -20,7 +20,7 @@ REFERENCE = (Path(__file__).parents[1] / ".github" / "REPORT.md").read_text(enco
 FUNCTIONS = {
     "inspect": {
         "revision": None, "token": None, "offline": False, "bundled": True, "variant": None, "subfolder": None,
-        "file": None, "observer": None, "warn": None,
+        "file": None, "siblings": True, "observer": None, "warn": None,
     },
     "scan": {
         "executor": None, "threads": 16, "token": None, "offline": False, "bundled": True, "observer": None,
@@ -28,7 +28,10 @@ FUNCTIONS = {
     },
 }  # fmt: skip
 # What `**request` takes, with what is asked where nothing is said.
-REQUEST = {"gpus": (), "context": None, "dtype": None, "kv_dtype": None, "cache_policy": None}
+REQUEST = {
+    "gpus": (), "gpus_file": None, "cloud": False, "bandwidth": "1Gbit/s", "context": None, "dtype": None,
+    "kv_dtype": None, "cache_policy": None,
+}  # fmt: skip
 WORKLOAD = {
     "engine": "transformers",
     "batch": 1,

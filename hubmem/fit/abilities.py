@@ -29,7 +29,8 @@ def _older_than(least: float) -> _Test:
 
 
 # Source: vLLM documentation, installation: GPU (compute capability 7.0 or higher, ROCm, XPU), Apple silicon (CPU
-# only, experimental) and CPU (its cache set by VLLM_CPU_KVCACHE_SPACE).
+# only, experimental) and CPU (its cache set by VLLM_CPU_KVCACHE_SPACE); SGLang documentation, installation (sm75 and
+# above for FlashInfer; AMD, Intel, TPU; no Apple).
 _REFUSALS = (
     _Refusal(
         engine="vllm",
@@ -45,6 +46,16 @@ _REFUSALS = (
         engine="vllm",
         applies=_older_than(7.0),
         reason="vLLM needs compute capability 7.0 or higher.",
+    ),
+    _Refusal(
+        engine="sglang",
+        applies=lambda gpu: gpu.vendor == "apple",
+        reason="SGLang has no backend for Apple's GPUs; take --engine llama.cpp.",
+    ),
+    _Refusal(
+        engine="sglang",
+        applies=_older_than(7.5),
+        reason="SGLang's kernels need compute capability 7.5 or higher.",
     ),
 )
 
