@@ -55,6 +55,11 @@ def _of_training(workload: Workload) -> Iterator[str]:
 def _of_ranks(workload: Workload) -> Iterator[str]:
     if workload.sequence_parallel and workload.tp == 1:
         yield "--sequence-parallel shares tokens among tensor-parallel ranks, and --tp is 1."
+    if workload.zero and workload.ep > workload.tp:
+        yield (
+            f"--zero {workload.zero} shares what data-parallel ranks hold alike, and with --ep {workload.ep} above"
+            f" --tp {workload.tp} their experts differ: that is not planned."
+        )
 
 
 def _is_asked(workload: Workload, name: str) -> bool:

@@ -9,7 +9,7 @@ from hubmem.memory.plan import Basis, Term
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.memory.static import tables_term
-from hubmem.memory.trained import Regime
+from hubmem.memory.trained import Regime, Trained
 from hubmem.memory.zero import Partition, shared
 from hubmem.weights.census import Census
 
@@ -52,10 +52,7 @@ def offloaded_terms(
     if partition.states:
         return
     elements = sum(each.elements for each in regime.trained)
-    states = sum(
-        each.group.count * sum(optimizer.states(shape, _FLOAT32) for shape in each.shapes)
-        for each in regime.trained
-    )
+    states = sum(_states_of(each, optimizer, _FLOAT32) for each in regime.trained)
     parts = [("optimizer states", states, f"{optimizer.label} in float32")]
     parts.append(("master weights", _FLOAT32 * elements, "4 B a trained parameter"))
     if not partition.gradients:
@@ -119,16 +116,12 @@ def _master(trained: int, partition: Partition) -> Term:
 
 
 def _states(rank: Rank, regime: Regime, optimizer: Optimizer, partition: Partition) -> Term:
-    whole = sum(
-        rank.part(
-            each.group,
-            each.group.count
-            * sum(optimizer.states(shape, 4 if partition.master else each.itemsize) for shape in each.shapes),
-        )
+    sizes = [
+        (each.group, _states_of(each, optimizer, _FLOAT32 if partition.master else each.itemsize))
         for each in regime.trained
-    )
-    nbytes = shared(whole, partition.states)
-    each = whole / max(1, sum(each.elements for each in regime.trained))
+    ]
+    nbytes = shared(sum(rank.part(group, size) for group, size in sizes), partition.states)
+    each = sum(size for _, size in sizes) / max(1, sum(each.elements for each in regime.trained))
     return Term(
         name="optimizer states",
         nbytes=nbytes,
@@ -138,6 +131,11 @@ def _states(rank: Rank, regime: Regime, optimizer: Optimizer, partition: Partiti
         low=0 if optimizer.pageable else -1,
         high=nbytes if optimizer.pageable else -1,
     )
+
+
+def _states_of(trained: Trained, optimizer: Optimizer, itemsize: int) -> int:
+    """Bytes an optimizer keeps for all tensors of a group, undivided."""
+    return trained.group.count * sum(optimizer.states(shape, itemsize) for shape in trained.shapes)
 
 
 def _among(ranks: int) -> str:

@@ -27,6 +27,8 @@ LLAMA, TENSORS = llama(layers=8, hidden=512, heads=8, kv_heads=4, head_dim=64, m
         ({"micro_batch": 64}, ("--ubatch-size 64", "--engine is transformers")),
         ({"engine": "llama.cpp", "tp": 4, "ep": 4}, ("--ep 4", "llama.cpp")),
         ({"engine": "vllm", "cp": 2}, ("--cp 2", "--engine vllm")),
+        ({"train": "full", "zero": 1, "dp": 8, "ep": 8}, ("--zero 1", "--ep 8")),
+        ({"mem_fraction_static": 0.8}, ("--mem-fraction-static 0.8", "--engine is transformers")),
         ({"sequence_parallel": True}, ("--sequence-parallel", "--tp is 1")),
         ({"train": "full", "offload": "optimizer"}, ("--offload optimizer", "--zero is 0")),
         (
@@ -49,6 +51,8 @@ def test_both_sides_are_named(workload: dict[str, Any], sides: tuple[str, ...]) 
         {"engine": "llama.cpp", "gpu_layers": 0, "micro_batch": 64, "flash_attention": False},
         {"gpu_layers": 3},
         {"train": "full", "zero": 3, "dp": 8, "offload": "parameters", "accumulation": 4},
+        {"train": "full", "zero": 1, "tp": 8, "ep": 8, "dp": 2},
+        {"engine": "sglang", "mem_fraction_static": 0.8},
         {"tp": 2, "sequence_parallel": True},
     ],
 )
