@@ -28,14 +28,13 @@ def _older_than(least: float) -> _Test:
     return lambda gpu: (capability(gpu) or least) < least
 
 
-# Source: vLLM documentation, installation: GPU (compute capability 7.0 or higher, ROCm, XPU), Apple silicon (CPU
-# only, experimental) and CPU (its cache set by VLLM_CPU_KVCACHE_SPACE); SGLang documentation, installation (sm75 and
-# above for FlashInfer; AMD, Intel, TPU; no Apple).
+# Source: vLLM documentation of 0.14, installation: GPU (compute capability 7.0 or higher, ROCm, XPU), CPU (its cache set
+# by VLLM_CPU_KVCACHE_SPACE); of 0.31 for Apple's GPUs, which a plug-in with MLX runs.
 _REFUSALS = (
     _Refusal(
         engine="vllm",
         applies=lambda gpu: gpu.vendor == "apple",
-        reason="vLLM has no backend for Apple's GPUs; take --engine llama.cpp.",
+        reason="on Apple's GPUs vLLM is the plug-in vllm-metal, whose memory is MLX's; take --engine llama.cpp.",
     ),
     _Refusal(
         engine="vllm",
@@ -50,12 +49,7 @@ _REFUSALS = (
     _Refusal(
         engine="sglang",
         applies=lambda gpu: gpu.vendor == "apple",
-        reason="SGLang has no backend for Apple's GPUs; take --engine llama.cpp.",
-    ),
-    _Refusal(
-        engine="sglang",
-        applies=_older_than(7.5),
-        reason="SGLang's kernels need compute capability 7.5 or higher.",
+        reason="SGLang is planned on CUDA and ROCm alone; for Apple's GPUs take --engine llama.cpp.",
     ),
 )
 
