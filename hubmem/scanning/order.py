@@ -76,8 +76,10 @@ class Order:
     def _check_output(self, output: Path) -> None:
         if not output.absolute().parent.is_dir():
             raise UsageError(f"No folder {output.parent} to write {output.name} to.")
-        if any(is_list(name) and output.exists() and output.samefile(name) for name in self.names):
-            raise UsageError(f"{output} is both read and written.", hint="Name another file with --output.")
+        written = [path for path in (output, self.store) if path and path.exists()]
+        for name in filter(is_list, self.names):
+            if any(path.samefile(name) for path in written):
+                raise UsageError(f"{name} is both read and written.", hint="Name another file with --output.")
 
     def total(self) -> int | None:
         """How many repos it is about at most, where that can be told beforehand.

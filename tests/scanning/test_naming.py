@@ -205,6 +205,16 @@ class TestOutputs:
             assert scan(output, "-o", name).code == 2
         assert output.read_text() == '{"repo": "org/m0"}\n'
 
+    def test_nor_is_a_store(self, hub: Hub, scan: Scan, tmp_path: Path) -> None:
+        hub(*models(1))
+        scan("org/m0", "-o", tmp_path / "out.jsonl")
+
+        outcome = scan(tmp_path / "out.jsonl.sqlite", "-o", tmp_path / "out.jsonl")
+
+        assert outcome.code == 2
+        assert "both read and written" in outcome.err
+        assert len(read_lines(tmp_path / "out.jsonl")) == 1
+
     @pytest.mark.parametrize("output_format", ["jsonl", "csv", "html"])
     def test_a_link_stays_one(self, hub: Hub, scan: Scan, tmp_path: Path, output_format: str) -> None:
         hub(*models(1))
