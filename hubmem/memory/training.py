@@ -7,6 +7,7 @@ from hubmem.errors import UsageError
 from hubmem.memory import optimizers
 from hubmem.memory.device import overheads, reserved_by_training
 from hubmem.memory.fullest import fullest
+from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.explain import formula
 from hubmem.memory.recomputation import check_checkpointing
@@ -44,7 +45,7 @@ def _plan(rank: Rank, regime: Regime) -> Plan:
         reserved_ratio=reserved_by_training(rank.workload),
         devices=rank.workload.devices,
         host=tuple(_offloaded(rank, regime)),
-        notes=() if rank.architecture else (_UNKNOWN,),
+        notes=notes(rank.architecture, unknown=_UNKNOWN),
     )
 
 

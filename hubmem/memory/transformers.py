@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from hubmem.memory.cache import cache_term, window_tail_term
 from hubmem.memory.device import RESERVED_BY_INFERENCE, overheads
 from hubmem.memory.device_map import mapped_weights
+from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.blocks import Caching, trace_layer, trace_relative_bias
 from hubmem.memory.programs.explain import formula
@@ -44,7 +45,7 @@ def plan(rank: Rank) -> Plan:
         reserved_ratio=RESERVED_BY_INFERENCE,
         devices=rank.workload.devices,
         host=host,
-        notes=() if rank.architecture else (_UNKNOWN,),
+        notes=notes(rank.architecture, unknown=_UNKNOWN),
     )
 
 
