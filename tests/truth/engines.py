@@ -3,21 +3,28 @@
 from collections.abc import Iterator
 
 from hubmem.memory.engine_cache import llama_cpp_cache_bytes
+from hubmem.memory.inference import plan_inference
+from hubmem.memory.workload import Workload
 from hubmem.units import GIB, MIB
 
+from tests.memory.models import published
 from tests.memory.test_engine_cache import CELLS, HYBRIDS, NEEDED, POOLS, architecture_of, layout_of
 from tests.memory.test_llama_cpp import BUFFERS, mib_of, plan_of
+from tests.memory.test_sglang import STARTS as SGLANG_STARTS
+from tests.memory.test_sglang import sizes
 from tests.memory.test_vllm import LOADED, STARTED, UNEXPLAINED, WEIGHTS, Start, gib_of
 from tests.truth import Comparison
 
 REASONS = {
     "Qwen2.5-7B-Instruct-AWQ": "unpacked into another layout on loading, whose padding is not published",
 }
+_POOL_LEFT = "pool left by a start-up of vLLM or SGLang"
 
 
 def rows() -> Iterator[Comparison]:
     """Each line of a log that gives a size, or what fits into one."""
     yield from _vllm_starts()
+    yield from _sglang_starts()
     yield from _caches()
     yield from _llama_cpp()
 
@@ -34,7 +41,17 @@ def _vllm_starts() -> Iterator[Comparison]:
     for start in STARTED:
         if start.pool:
             left = (start.plan.pool_bytes(start.memory_bytes) or 0) / GIB
-            yield _row(_name(start), "pool left by vLLM's start-up", "GiB", start.pool, left)
+            yield _row(_name(start), _POOL_LEFT, "GiB", start.pool, left)
+
+
+def _sglang_starts() -> Iterator[Comparison]:
+    for model, tp, weights, free, pool, _, source in SGLANG_STARTS:
+        plan = plan_inference(*published(model), Workload(engine="sglang", tp=tp))
+        # What the log counts as free before loading, and what it does not print.
+        memory = int((weights + free) * GIB) + sizes(plan, "CUDA context", "non-torch memory")
+        yield _row(
+            f"{model}, SGLang, {source}", _POOL_LEFT, "GiB", pool, (plan.pool_bytes(memory) or 0) / GIB
+        )
 
 
 def _caches() -> Iterator[Comparison]:

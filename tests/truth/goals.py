@@ -45,7 +45,7 @@ GOALS = {
     "KV cache of published configs, derived by hand": EXACT,
     "weights of a vLLM rank": Goal(worst=0.005, others="llm-d-planner: 0.89 % mean of 57 runs"),
     "vLLM at start-up, without its pool": Goal(worst=0.03, others="ridgepoint: about 1 % on A100 and H100"),
-    "pool left by vLLM's start-up": Goal(),
+    "pool left by a start-up of vLLM or SGLang": Goal(),
     "pool of vLLM and SGLang": Goal(
         worst=0.0025, others="llm-d-planner: 0.34 % mean of 57 runs; vramscout: 2.85 % mean"
     ),
