@@ -110,10 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, hint: str, code: int) -> int:
-    from hubmem.render.text import plain
+    from hubmem.cli.progress import say
 
-    # Both may quote a name that a repo gave.
-    click.echo(f"hubmem: {plain(message)}", err=True)
-    if hint:
-        click.echo(f"  {plain(hint)}", err=True)
+    say(message, hint)
     return code

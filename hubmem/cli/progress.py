@@ -1,12 +1,13 @@
 """What a person sees on stderr while headers are fetched."""
 
+import os
 import sys
 import threading
 
 import click
 
 from hubmem.hub.source import Exchange, Observer
-from hubmem.render.text import plain
+from hubmem.render.text import NARROWEST, Page, plain
 from hubmem.units import format_decimal
 
 
@@ -43,4 +44,22 @@ class TerminalObserver(Observer):
 
 def warn(message: str) -> None:
     """Say on stderr what does not stop the answer."""
-    click.echo(f"hubmem: {plain(message)}", err=True)
+    say(message)
+
+
+def say(message: str, hint: str = "") -> None:
+    """A message on stderr and what to do about it: a line each in a pipe, broken at spaces on a terminal.
+
+    Both may quote a name that a repo gave.
+    """
+    _print(f"hubmem: {plain(message)}", indent="")
+    if hint:
+        _print(plain(hint), indent="  ")
+
+
+def _print(text: str, *, indent: str) -> None:
+    lines = [indent + text]
+    if sys.stderr.isatty():
+        page = Page(width=os.get_terminal_size(sys.stderr.fileno()).columns or NARROWEST)
+        lines = page.paragraph(text, first=indent, rest="  ")
+    click.echo("\n".join(lines), err=True)
