@@ -71,11 +71,13 @@ def trained_nbytes(rank: Rank, regime: Regime) -> int:
 
 
 def _weights(rank: Rank, regime: Regime, partition: Partition) -> Term:
+    here, whole = rank.nbytes(regime.held), sum(map(regime.held, rank.census.kinds))
+    held = f"{rank.census.parameters:,} parameters in {regime.weights.label}"
     return Term(
         name="weights",
-        nbytes=shared(rank.nbytes(regime.held), partition.weights),
+        nbytes=shared(here, partition.weights),
         basis=Basis.DERIVED,
-        formula=f"{rank.census.parameters:,} parameters in {regime.weights.label}{_among(partition.weights)}",
+        formula=f"{held}{_part(here, whole)}{_among(partition.weights)}",
         source=f"shapes from {rank.census.format} {rank.census.basis}; {regime.weights.source}",
     )
 
@@ -120,13 +122,15 @@ def _states(rank: Rank, regime: Regime, optimizer: Optimizer, partition: Partiti
         (each.group, _states_of(each, optimizer, _FLOAT32 if partition.master else each.itemsize))
         for each in regime.trained
     ]
-    nbytes = shared(sum(rank.part(group, size) for group, size in sizes), partition.states)
-    each = sum(size for _, size in sizes) / max(1, sum(each.elements for each in regime.trained))
+    here, whole = sum(rank.part(group, size) for group, size in sizes), sum(size for _, size in sizes)
+    nbytes = shared(here, partition.states)
+    each = whole / max(1, sum(each.elements for each in regime.trained))
     return Term(
         name="optimizer states",
         nbytes=nbytes,
         basis=Basis.DERIVED,
-        formula=f"{optimizer.label}: {each:.3g} B a trained parameter{_among(partition.states)}",
+        formula=f"{optimizer.label}: {each:.3g} B a trained parameter{_part(here, whole)}"
+        f"{_among(partition.states)}",
         source=optimizer.source,
         low=0 if optimizer.pageable else -1,
         high=nbytes if optimizer.pageable else -1,
@@ -136,6 +140,11 @@ def _states(rank: Rank, regime: Regime, optimizer: Optimizer, partition: Partiti
 def _states_of(trained: Trained, optimizer: Optimizer, itemsize: int) -> int:
     """Bytes an optimizer keeps for all tensors of a group, undivided."""
     return trained.group.count * sum(optimizer.states(shape, itemsize) for shape in trained.shapes)
+
+
+def _part(here: int, whole: int) -> str:
+    """What of the whole model's is on this rank before data-parallel ranks share it."""
+    return "" if here == whole else f", {here / max(1, whole):.1%} of them on this rank"
 
 
 def _among(ranks: int) -> str:

@@ -48,7 +48,7 @@ def test_the_terms_that_are_listed_add_up_to_the_total(command, capsys):
     ("divided", "rank"),
     [
         ("--tp 4", "(any of 4 alike)"),
-        ("--pp 2", "(stage 1 of 2, layers 0–7 and the embedding)"),
+        ("--pp 3", "(stage 1 of 3, layers 0–5 and the embedding)"),
         ("--pp 2 --tp 2 --engine vllm", "(stage 2 of 2, layers 8–15 and the head)"),
     ],
 )

@@ -14,7 +14,7 @@ def formula(storages: Iterable[Storage], counts: Counts) -> str:
     'T·(4f + 2h) B = 8,192 × (4 × 14,336 + 2 × 4,096)'
     """
     by_extent: defaultdict[Extent, list[Storage]] = defaultdict(list)
-    for storage in storages:
+    for storage in filter(lambda storage: storage.each, storages):
         by_extent[_shown(storage.extent, counts)].append(storage)
     parts = [_part(extent, group, counts) for extent, group in by_extent.items()]
     symbols, numbers = " + ".join(part[0] for part in parts), " + ".join(part[1] for part in parts)
@@ -40,8 +40,7 @@ def _by_symbol(storages: list[Storage]) -> dict[str, tuple[int, int]]:
     """Bytes for each unit of a symbol's width, and that width; the smallest of its widths is the unit."""
     groups: defaultdict[str, list[Storage]] = defaultdict(list)
     for storage in storages:
-        if storage.each:
-            groups[storage.symbol].append(storage)
+        groups[storage.symbol].append(storage)
     found = {}
     for symbol, group in groups.items():
         unit = min(storage.width for storage in group)
