@@ -12,10 +12,13 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-_NUMBERED_PART = re.compile(r"\.(0|[1-9][0-9]*)(?=\.|$)", re.MULTILINE)
+# Nine digits at most: a longer number numbers nothing, and Python takes none of some thousand digits for one.
+_NUMBERED_PART = re.compile(r"\.(0|[1-9][0-9]{0,8})(?=\.|$)", re.MULTILINE)
 _BRACES = re.compile(r"\{(\d+(?:\.\.\d+)?(?:,\d+(?:\.\.\d+)?)*)\}")
 # No layer, expert or block is numbered beyond this; a template that claims so would take forever to expand.
 _MOST_NAMES = 10_000_000
+# A name has a layer, an expert, a block or two; what follows of it is folded number by number.
+_MOST_NUMBERS = 32
 
 # No model has these in a tensor name; one that does must not be read as a template, or as two names.
 _STAND_INS = str.maketrans({"{": "\N{SMALL LEFT CURLY BRACKET}", "\n": "\N{SYMBOL FOR NEWLINE}"})
@@ -120,12 +123,12 @@ def _numbered(names: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
     if "{" in text or text.count("\n") >= len(names):
         text = "\n".join(name.translate(_STAND_INS) for name in names)
     parts = _NUMBERED_PART.split(text)
-    patterns, all_numbers = ".{}".join(parts[::2]).split("\n"), [*map(int, parts[1::2])]
+    patterns, all_numbers = ".{}".join(parts[::2]).split("\n"), tuple(map(int, parts[1::2]))
     counts = {found: found.count("{}") for found in set(patterns)}
     start = 0
     for found in patterns[: len(names)]:
         stop = start + counts[found]
-        yield found, tuple(all_numbers[start:stop])
+        yield found, all_numbers[start:stop]
         start = stop
 
 
@@ -135,8 +138,8 @@ def _boxes(rows: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], ...]]
     >>> _boxes([(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)])
     [((0, 1), (0, 1)), ((2,), (0,))]
     """
-    if len(set(rows)) < len(rows):
-        # Only names with stand-ins can coincide; they are kept one by one.
+    if len(set(rows)) < len(rows) or len(rows[0]) > _MOST_NUMBERS:
+        # Only names with stand-ins can coincide, and no model's have so many numbers; they are kept one by one.
         return [tuple((number,) for number in row) for row in rows]
     columns = tuple(tuple(sorted(set(column))) for column in zip(*rows, strict=True))
     if math.prod(map(len, columns)) == len(rows):

@@ -48,3 +48,11 @@ def test_an_error_hangs_where_it_is_drawn_and_ends_in_the_code_beside_it(name):
 
     assert error.__bases__[0].__name__ == base
     assert error.exit_code == int(code)
+
+
+@pytest.mark.parametrize("kind", raised().values(), ids=raised())
+def test_a_message_is_a_few_lines_however_long_what_it_quotes(kind: type[HubmemError]) -> None:
+    """A header may name a tensor with a million characters, and a config hold a list of as many."""
+    long = "far too much to read " * 1000
+    error = kind("model.safetensors", long) if kind is errors.MalformedWeights else kind(long)
+    assert 100 < len(str(error)) < 600

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
 
+from hubmem import templates
+
 
 class Role(str, Enum):
     """The part of a model a tensor belongs to; values are the keys of `parameters.by_role`."""
@@ -152,6 +154,8 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     ),
 )
 
+# Longer than any in use; some rules take the square of a name's length.
+_LONGEST_NAME = 256
 _COMPILED_BUFFERS = tuple((re.compile(pattern), shape_rule) for pattern, shape_rule in _BUFFERS)
 _COMPILED_ROLES = tuple((role, re.compile(pattern)) for role, pattern in _ROLES)
 
@@ -166,14 +170,14 @@ def role_of(template: str, shape: tuple[int, ...]) -> Role:
     >>> role_of("h.{0..11}.attn.c_attn.bias", (2304,)).value
     'attention'
     """
-    buffer_rules, role = _by_name(template)
+    buffer_rules, role = _by_name(templates.pattern(template)[:_LONGEST_NAME])
     return Role.BUFFER if any(rule(shape) for rule in buffer_rules) else role
 
 
-# Not by shape: names of tensors are few, and shapes as many as models, which a scan has a million of.
+# Not by shape and number: patterns of names are few, and shapes as many as models, which a scan has a million of.
 @lru_cache(maxsize=4096)
-def _by_name(template: str) -> tuple[tuple[Callable[[_Shape], bool], ...], Role]:
+def _by_name(pattern: str) -> tuple[tuple[Callable[[_Shape], bool], ...], Role]:
     """The shapes that make a buffer of a tensor of this name, and what else it is."""
-    buffer_rules = tuple(rule for pattern, rule in _COMPILED_BUFFERS if pattern.search(template))
-    role = next((role for role, pattern in _COMPILED_ROLES if pattern.search(template)), Role.OTHER)
+    buffer_rules = tuple(fits for rule, fits in _COMPILED_BUFFERS if rule.search(pattern))
+    role = next((role for role, rule in _COMPILED_ROLES if rule.search(pattern)), Role.OTHER)
     return buffer_rules, role

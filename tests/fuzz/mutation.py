@@ -96,9 +96,8 @@ def renamed(random: Random, name: str, other: str) -> str:
     """A name with one part exchanged, removed, repeated or numbered."""
     parts, others = name.split("."), other.split(".")
     at = random.randrange(len(parts))
-    new = random.choice(
-        (random.choice(others), str(random.choice((0, 1, 7, 10**9, 10**30))), "\x1b[2J", "{0..9}", "")
-    )
+    numbers = ("0", "1", "7", "1000000000", "9" * 5000, ".".join("0" * 2000))
+    new = random.choice((random.choice(others), random.choice(numbers), "\x1b[2J", "{0..9}", ""))
     parts[at : at + random.randrange(2)] = [new] * random.randrange(3)
     return ".".join(parts)
 

@@ -47,6 +47,22 @@ def test_folding_keeps_every_tensor(held: list[Tensor]) -> None:
     assert sorted(unfolded) == sorted(held)
 
 
+HOSTILE_NAMES = {
+    "thousands of numbers": ["a" + ".0" * 3000 + end for end in (".0.0", ".1.1", ".1.2")],
+    "a number of thousands of digits": ["a." + "9" * 5000 + ".w", "a." + "9" * 4999 + "8.w"],
+    "braces": ["a.{0..99999999}.w", "a.{0..99999998}.w"],
+    "lines": ["a.0.w\na.1.w", "a.0.w\na.2.w"],
+}
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("names", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
+def test_names_no_model_has_are_counted_one_by_one(names: list[str]) -> None:
+    groups = fold_file([Tensor(name, "F32", (3,)) for name in names], "model.safetensors")
+    assert sum(group.count for group in groups) == len(names)
+    assert load_groups(dump_groups(groups), "model.safetensors") == groups
+
+
 @given(files)
 def test_groups_come_back_from_the_cache_as_they_went_in(held: list[Tensor]) -> None:
     groups = fold_file(held, "model.safetensors")

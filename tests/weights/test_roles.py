@@ -124,3 +124,9 @@ def test_the_mlp_is_what_the_config_says_of_it(repo: str) -> None:
 def test_no_tensor_of_a_known_repo_is_without_a_role(repo: str) -> None:
     unknown = {group.template for group in stored_census(repo).groups if group.role is Role.OTHER}
     assert not {name for name in unknown if not re.search(r"layers\.61\.", name)}
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("part", ["_a", "norm_", "a.", "{0..1}.", "_q"])
+def test_a_name_of_a_million_characters_takes_no_longer_than_another(part: str) -> None:
+    assert role_of(part * 500_000 + "!", VECTOR) in Role
