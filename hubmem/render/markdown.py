@@ -87,7 +87,8 @@ def _named(report: Report) -> Iterator[str]:
     for verdict in (verdict for verdict in report.verdicts if verdict.named):
         lines = [escape(sentence) for sentence in sentences(verdict)]
         if verdict.fit.answer is Answer.NO and not verdict.reason:
-            lines += ["", advice_heading(verdict), "", *(f"- {escape(str(advice))}" for advice in verdict.advice)]
+            ways = [f"- {escape(str(advice))}" for advice in verdict.advice]
+            lines += ["", advice_heading(verdict), "", *ways]
         yield "\n".join(lines)
 
 

@@ -144,7 +144,6 @@ class TestTraining:
         fewer = replace(workload, zero=workload.zero - 1)
         assert hold(verdict.solver.plan_for(fewer), verdict.gpu).answer is Answer.NO
 
-
     def test_where_activations_are_too_much_the_layers_are_divided_instead(self):
         """LoRA on 24 GiB: its activations of 25 GiB would be on each device that shared its states."""
         texts = kinds(advice_on("RTX-4090", train="lora", context=4096))
