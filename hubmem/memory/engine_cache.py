@@ -265,12 +265,16 @@ def as_llama_cpp_runs(architecture: Architecture) -> Architecture:
     Source: llama.cpp, src/llama-model.cpp: `llama` reads no window (Mistral-7B-v0.1), and that of `phi3` is
     "currently disabled".
     """
-    attentions = [m for layer in architecture.layers for m in layer.mixers if isinstance(m, Attention)]
+    mixers = (mixer for layer, _ in architecture.distinct_layers for mixer in layer.mixers)
+    attentions = [mixer for mixer in mixers if isinstance(mixer, Attention)]
     return without_windows(architecture) if all(mixer.window for mixer in attentions) else architecture
 
 
 def without_windows(architecture: Architecture) -> Architecture:
     """The model with layers that see everything, as an engine lays them out that keeps all positions."""
+    mixers = (mixer for layer, _ in architecture.distinct_layers for mixer in layer.mixers)
+    if not any(isinstance(mixer, Attention) and mixer.window for mixer in mixers):
+        return architecture
     return replace(architecture, layers=tuple(map(_without_window, architecture.layers)))
 
 

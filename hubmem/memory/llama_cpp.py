@@ -133,7 +133,7 @@ class _Placed:
         return f"tensors held in {dtype}" if dtype else "tensors as stored"
 
     def _cache(self, architecture: Architecture, stage: Stage) -> Iterator[Term]:
-        here = replace(architecture, layers=architecture.layers[stage.layers.start : stage.layers.stop])
+        here = _layers_of(architecture, stage)
         nbytes = self._cache_bytes(here)
         if nbytes:
             yield Term(
@@ -185,8 +185,7 @@ class _Placed:
                 formula=f"output, u·(V + h)·4 B = {u} × ({architecture.vocab_size:,} + {h:,}) × 4",
             )
         fused = computation_of(architecture, self._rank.census).projection is not Projection.SEPARATE
-        layers = architecture.layers[self._gpu.layers.start : self._gpu.layers.stop]
-        for layer in dict.fromkeys(layers):
+        for layer, _ in _layers_of(architecture, self._gpu).distinct_layers:
             yield _feed_forward(layer, u, h)
             for mixer in layer.mixers:
                 if isinstance(mixer, Attention | LatentAttention):
@@ -211,6 +210,12 @@ class _Placed:
             formula=f"attention, u·((2h + p + q)·4 + (a + 1)·n·4) B"
             f" = {u} × ({widths} + {mixer.heads + 1} × {n:,} × 4)",
         )
+
+
+def _layers_of(architecture: Architecture, stage: Stage) -> Architecture:
+    """The layers of a stage; the whole model, which remembers how its layers differ, where all are there."""
+    layers = architecture.layers[stage.layers.start : stage.layers.stop]
+    return architecture if len(layers) == len(architecture.layers) else replace(architecture, layers=layers)
 
 
 def _query_widths(mixer: Attention | LatentAttention, *, fused: bool) -> tuple[int, int]:

@@ -5,6 +5,7 @@ Rules are those of SGLang 0.4.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 from hubmem import dtypes
 from hubmem.memory.device import context_term
@@ -70,7 +71,7 @@ class _Server:
         if self.layout:
             yield self._cache(self.layout)
 
-    @property
+    @cached_property
     def layout(self) -> BlockLayout | None:
         """A pool of tokens that all layers share: windows are kept whole, and states lie elsewhere."""
         architecture = self._architecture

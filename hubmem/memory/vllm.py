@@ -76,10 +76,7 @@ def without_drafts(rank: Rank) -> Rank:
 
     Source: vLLM 0.11, model_executor/models/deepseek_v2.py, load_weights (get_spec_layer_idx_from_weight_name).
     """
-    groups = tuple(group for group in rank.census.groups if group.role is not Role.DRAFT)
-    if len(groups) == len(rank.census.groups):
-        return rank
-    return replace(rank, census=replace(rank.census, groups=groups))
+    return replace(rank, census=rank.census.without_drafts)
 
 
 def _reserved(serving: Moment) -> tuple[float, float]:

@@ -128,6 +128,12 @@ class Census:
         return sum(group.count * group.elements for group in self.groups if group.role is Role.BUFFER)
 
     @cached_property
+    def without_drafts(self) -> "Census":
+        """The census without layers that draft tokens; itself where there are none."""
+        groups = tuple(group for group in self.groups if group.role is not Role.DRAFT)
+        return replace(self, groups=groups) if len(groups) < len(self.groups) else self
+
+    @cached_property
     def kinds(self) -> tuple[TensorGroup, ...]:
         """The groups merged over files and layers: what a sum over the whole model may run over.
 
