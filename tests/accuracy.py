@@ -85,7 +85,7 @@ class TruthSet:
 
     Attributes:
         source: the first paragraph of its docstring: where its figures come from.
-        reasons: text in a comparison's name -> why it is a miss.
+        reasons: a pattern found in a comparison's `group: name` -> why it is a miss.
     """
 
     name: str
@@ -113,7 +113,8 @@ class TruthSet:
 
     def reason(self, comparison: Comparison) -> str:
         """Why a comparison misses, where that is known."""
-        return next((reason for text, reason in self.reasons.items() if text in comparison.name), "not known")
+        told = f"{comparison.group}: {comparison.name}"
+        return next((why for pattern, why in self.reasons.items() if re.search(pattern, told)), "not known")
 
 
 def truth_sets() -> Iterator[TruthSet]:

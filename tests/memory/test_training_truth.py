@@ -9,7 +9,7 @@ import pytest
 from hubmem.memory.trained import Regime, regime_of
 
 from tests.truth import Comparison
-from tests.truth.training import FALLBACK, UNSEEN, Traced, rows, runs
+from tests.truth.training import FALLBACK, OVER_3_PERCENT, UNSEEN, UNSHOWN, Traced, rows, runs
 
 # Group, and the median, 95th percentile and largest of its absolute errors.
 TARGETS = [
@@ -21,22 +21,6 @@ TARGETS = [
 ]
 # Families that hubmem has no facts about are held to these.
 UNSEEN_P95, UNSEEN_LARGEST = 0.05, 0.10
-
-OVER_3_PERCENT = {
-    "t5-small": "QLoRA with checkpoints: the biases of positions that each of them closes over",
-}
-# What the class's code does and neither its config nor its shapes show: these need the facts they have.
-UNSHOWN = {
-    "gpt2": "takes the softmax of eager attention in half precision, as few decoders do",
-    "biogpt": "takes the softmax of eager attention in half precision",
-    "starcoderbase-1b-8-layers": "makes a mask of 8,192 × 8,192 positions when it is made, and saves none",
-    "bloom-560m": "adds the bias of positions in the product of queries and keys",
-    "falcon-7b-10-layers": "hands one key to many heads without saying so, which no fused kernel takes",
-    "gpt-oss-20b-6-layers": "gives each head a score beside the tokens'",
-    "xglm-564m": "never uses a fused kernel, and clamps its scores",
-    "deberta-v3-base": "attends to positions",
-    "modernbert-base": "upcasts the logits of masked words, as no encoder before it does",
-}
 
 
 @cache

@@ -2,8 +2,8 @@
 
 `python -m tests.accuracy` reads every module here and reports them together. A new truth set is a new module: its
 docstring says where its figures come from, and it yields a `Comparison` a row, from files under `fixtures/` or the
-package's own data alone. `REASONS` may say why rows miss whose names hold a text; what a group is held to is a row of
-`goals.py`.
+package's own data alone. `REASONS` may say why rows miss in whose `group: name` a pattern is found; what a group is
+held to is a row of `goals.py`.
 """
 
 from dataclasses import dataclass

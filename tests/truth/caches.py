@@ -15,7 +15,7 @@ from tests.models.test_sweep import ROWS
 from tests.truth import Comparison
 
 REASONS = {
-    "blip ": "its forward pass returns no cache and was measured; its `generate` keeps the one hubmem reports",
+    ": blip ": "its forward pass returns no cache and was measured; its `generate` keeps the one hubmem reports",
 }
 
 

@@ -22,7 +22,7 @@ from tests.weights.records import RECORDS
 
 REASONS = {
     "GPTQ-Int4": "about the buffers of AutoGPTQ's ExLlama kernel: its largest matrix and 2,048 rows, in float16",
-    "Qwen2.5-0.5B-Instruct AWQ, prompt of 1": "the difference is one more embedding: the checkpoint may not tie its head",
+    "Qwen2.5-0.5B-Instruct AWQ, prompt of 1$": "the difference is one more embedding, as if its head were not tied",
     "B FP8": "the difference is one more embedding: small FP8 checkpoints do not tie their heads",
     "405B cache": "the first upload had 16 KV heads, today's config has 8",
 }
