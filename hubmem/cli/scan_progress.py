@@ -33,6 +33,8 @@ class ScanProgress(TerminalObserver):
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._started = time.monotonic()
+        self._speaking = threading.Lock()
+        self._is_summed_up = False
 
     def exchanged(self, exchange: Exchange) -> None:
         """Count a request; show it where asked for."""
@@ -64,11 +66,14 @@ class ScanProgress(TerminalObserver):
         if waiting := pacer.waiting:
             bucket, seconds = waiting
             parts.append(f"Hub quota ({bucket}): {duration(seconds)}")
-        if self._bar is not None:
-            self._bar.set_postfix_str(", ".join(parts))
-            return
-        rate = self.answers / max(self._seconds, 1.0)
-        self.warn(", ".join([f"{self.answers:,} repos, {rate:.1f} repos/s", *parts]))
+        with self._speaking:
+            if self._is_summed_up:
+                return
+            if self._bar is not None:
+                self._bar.set_postfix_str(", ".join(parts))
+            else:
+                rate = self.answers / max(self._seconds, 1.0)
+                self.warn(", ".join([f"{self.answers:,} repos, {rate:.1f} repos/s", *parts]))
 
     @property
     def _seconds(self) -> float:
@@ -80,7 +85,9 @@ class ScanProgress(TerminalObserver):
         return self._counts["answers"]
 
     def summarize(self, store: Store) -> None:
-        """How it ended: how many, at what cost, and why some were passed over."""
+        """How it ended: how many, at what cost, and why some were passed over; the last word."""
+        with self._speaking:
+            self._is_summed_up = True
         counts = self._counts
         refused = f", {counts['refused']:,} refused" if counts["refused"] else ""
         self.warn(
