@@ -22,7 +22,7 @@ CONFIG = {
 }
 SINGLE, SEVERAL = ({**record, "config": CONFIG} for record in (SMALL, SHARDED))
 NAMED = '<!-- hubmem:start repo="{}" -->\n<!-- hubmem:end -->\n'
-PARAMETERS = f"{32 * 8 + 40 * 64 + 16:,} parameters"
+PARAMETERS = f"{ELEMENTS['BF16']:,} parameters"
 
 
 pytestmark = pytest.mark.usefixtures("hub")

@@ -132,7 +132,7 @@ class TestReport:
         assert job.run(mode="report") == 0
         assert card.read_text() == NAMED
         assert "::error" not in capsys.readouterr().out
-        assert f"{32 * 8 + 40 * 64 + 16:,} parameters" in job.summary
+        assert f"{32 * 8 + 40 * 64:,} parameters" in job.summary
 
     def test_nor_is_a_model_that_cannot_be_read(self, job, capsys):
         job.card(NAMED.replace("org/small", "org/gated"))
@@ -241,7 +241,7 @@ class TestPullRequests:
         job.run(mode="report")
 
         assert "### What this pull request changes for README.md" in job.summary
-        assert re.search(r"\| parameters +\| +2,832 \| +2,896 \| +\+64 \(\+2.3%\) \|", job.summary)
+        assert re.search(r"\| parameters +\| +2,816 \| +2,880 \| +\+64 \(\+2.3%\) \|", job.summary)
         assert job.json["changes"][0]["card"] == "README.md"
         assert job.json["changes"][0]["schema"] == "hubmem.diff/1"
 
