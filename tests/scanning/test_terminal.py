@@ -73,7 +73,7 @@ def test_a_bar_says_what_it_waits_for_and_ctrl_c_ends_the_wait(
         *names,
         "-o",
         str(output),
-        interrupt_after=r"Hub quota \(api\): \d+ (s|min)",
+        interrupt_after=r"[1-9]\d*/40 \[[^\]]*Hub quota \(api\): \d+ (s|min)",
     )
 
     assert code == 130
