@@ -98,13 +98,11 @@ _BART = Computation(
 )
 
 _ROWS: dict[str, Computation] = {
-    "llama mistral qwen2 smollm3 granite granitemoe seed_oss": _LLAMA,
-    "mixtral minimax_m2 qwen2_moe": replace(_LLAMA, adapts_experts=True),
+    "llama mistral qwen2 mixtral smollm3 granite qwen2_moe granitemoe seed_oss": _LLAMA,
     "ernie4_5": replace(_LLAMA, rotation=Rotation.FULL_FLOAT32),
-    "qwen3 hunyuan_v1_dense": replace(_LLAMA, qk_norm=True),
-    "qwen3_moe olmoe": replace(_LLAMA, qk_norm=True, adapts_experts=True),
-    "deepseek_v2 deepseek_v3 dots1": replace(_LLAMA, routing_float32=True, adapts_experts=True),
-    "glm4_moe": replace(_LLAMA, rotation=Rotation.PARTIAL, routing_float32=True, adapts_experts=True),
+    "qwen3 qwen3_moe hunyuan_v1_dense olmoe": replace(_LLAMA, qk_norm=True),
+    "deepseek_v2 deepseek_v3 dots1": replace(_LLAMA, routing_float32=True),
+    "glm4_moe": replace(_LLAMA, rotation=Rotation.PARTIAL, routing_float32=True),
     "phimoe": replace(_LLAMA, norm=Norm.LAYER),
     "helium gemma": replace(_LLAMA, norm=Norm.RMS_FLOAT32),
     "gemma2": replace(
@@ -242,6 +240,15 @@ _ROWS: dict[str, Computation] = {
     "pegasus": replace(_BART, residual=Residual.PRE, embedding_norm=False),
 }
 
+# Mixtures whose experts were linear layers in transformers 4: peft still takes them, and routers, for such.
+# Source: peft 0.21, utils/transformers_weight_conversion.py, _MODEL_TO_CONVERSION_PATTERN.
+_ADAPTED_EXPERTS = frozenset({
+    "afmoe", "beam", "cohere2_moe", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots1", "ernie4_5_moe",
+    "exaone_moe", "flex_olmo", "glm4_moe", "glm4_moe_lite", "glm4v_moe", "glm_moe_dsa", "hunyuan_v1_moe",
+    "longcat_flash", "mellum", "minimax", "minimax_m2", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "qwen3_next",
+    "qwen3_omni_moe", "solar_open",
+})  # fmt: skip
+
 _BY_TYPE = {name: row for names, row in _ROWS.items() for name in names.split()}
 
 
@@ -256,4 +263,5 @@ def computation_of(architecture: Architecture, census: Census) -> Computation:
     # Falcon's second generation has a norm for each of the two parts that run side by side.
     elif row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
         row = replace(row, residual=Residual.PARALLEL_TWO)
-    return switched(row, architecture.switches)
+    adapted = any(name in _ADAPTED_EXPERTS for name in types)
+    return switched(replace(row, adapts_experts=adapted), architecture.switches)

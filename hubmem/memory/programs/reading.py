@@ -16,8 +16,6 @@ from hubmem.weights.roles import Role
 _HEAD_NORM = re.compile(r"(^|[._])(q|k|query|key)_?(layer_?)?norm")
 _FUSED_PROJECTION = re.compile(r"query_key_value|qkv|c_attn|Wqkv", re.IGNORECASE)
 _FUSED_GATE = re.compile(r"gate_up_proj|gate_and_up|Wi\.weight|wi_01")
-# Experts as transformers 4 named them, or as one parameter without biases, which those types have become.
-_EXPERTS = re.compile(r"\.experts\.(\{[^}]*\}|\d+)\.(gate_proj|w1)\b|\.experts\.gate_up_proj$")
 _POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings?|pos_embed)\b")
 _BEFORE = re.compile(r"input|pre|ln_1|norm_?1|attention_norm|attn_norm|before", re.IGNORECASE)
 
@@ -34,7 +32,6 @@ def read_computation(architecture: Architecture, census: Census) -> Computation:
         rotation=_rotation(architecture, learned=learned),
         fused_gate=_any(census, _FUSED_GATE),
         qk_norm=_any(census, _HEAD_NORM),
-        adapts_experts=_any(census, _EXPERTS),
         logits_float32=architecture.generates and not architecture.encoder,
         mlm_transform=encodes,
         embeddings_held=0 if encodes else 1,
