@@ -5,7 +5,6 @@ assumes, a key that is null is None, and a key of the wrong type is refused.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -97,7 +96,7 @@ class Config:
         return default if value is None else self._checked(value, bool, key)
 
     def number(self, key: str) -> float | None:
-        """A finite number, or None."""
+        """A number, or None; never NaN or beyond all measure."""
         value = self._find(key)
         return None if value is None else self._finite(value, key)
 
@@ -240,8 +239,8 @@ class Config:
         # Python's parser takes NaN and Infinity, which are no JSON.
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         number = float(self._whole(value, key)) if is_whole else self._checked(value, float, key)
-        if not math.isfinite(number):
-            raise MalformedConfig(f"expected a finite number, got {number}", key=self.path_of(key))
+        if not abs(number) <= _LARGEST_INT:
+            raise MalformedConfig(f"{number} is out of range", key=self.path_of(key))
         return number
 
     def _checked(self, value: Any, kind: type[_Value], key: str) -> _Value:

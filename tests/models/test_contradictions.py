@@ -76,6 +76,11 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         },
         ("ffn_multipliers", "nan"),
     ),
+    (
+        "a factor that no width can be multiplied by",
+        {**LLAMA, "model_type": "xlstm", "num_heads": 4, "ffn_proj_factor": 1e308},
+        ("ffn_proj_factor", "1e+308 is out of range"),
+    ),
     ("a window of nothing", {**GEMMA, "sliding_window": 0}, ("sliding_window", "0")),
     ("a negative window", {**GEMMA, "sliding_window": -1}, ("sliding_window", "-1")),
     ("no window where layers have one", {**GEMMA, "sliding_window": None}, ("sliding_window", "null")),
