@@ -14,7 +14,7 @@ from hubmem.card.action import inputs
 from tests.act import ROOT, Act, tool
 from tests.card import golden
 from tests.hub_server import Fault, Repo, Reset, files_of
-from tests.hub_server.examples import SMALL
+from tests.hub_server.examples import ELEMENTS, SMALL
 
 ACTION = ROOT / "action.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -254,7 +254,7 @@ class TestExecuted:
 
         assert not ran.succeeded
         assert "The memory section is out of date" in ran.log
-        assert "+**2,896 parameters**" in ran.log
+        assert f"+**{ELEMENTS['BF16'] + 64:,} parameters**" in ran.log
         assert self.kept(act) == (act.repository / "README.md").read_text()
 
     def test_require_fails_the_job_and_says_what_would_help(self, act):

@@ -38,8 +38,8 @@ _TRAINING_CONTEXT = 2048
 _CHECKPOINTING: Checkpointing = "full"
 _PLAIN_PAGE = Page()
 _LEGEND = (
-    "<sub>GPUs needed, split by tensor parallelism (TP) where there are several; *tight*: it fits, but the "
-    "allocator has no room to spare.</sub>"
+    "<sub>GPUs needed, and how they share the model: TP by tensor, PP by pipeline parallelism; *tight*: it fits, but "
+    "the allocator has no room to spare.</sub>"
 )
 
 

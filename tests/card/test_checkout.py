@@ -10,7 +10,7 @@ from hubmem.cli import main
 
 from tests.hub_server import HubServer, Virtual, files_of
 from tests.hub_server.blobs import Blob
-from tests.hub_server.examples import SHARDED, SMALL
+from tests.hub_server.examples import ELEMENTS, SHARDED, SMALL
 
 CONFIG = {
     "model_type": "llama",

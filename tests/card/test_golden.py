@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from hubmem.card import splice
+from hubmem.card.outline import outline
 from hubmem.cli import main
 
 from tests.card import golden
@@ -72,3 +74,20 @@ def test_a_huge_card_is_no_different(tmp_path):
     assert main(["card", str(card)]) == 0
     assert len(before) > 4_000_000
     assert card.read_bytes() == after
+
+
+@pytest.mark.parametrize("shape", golden.SHAPES)
+def test_a_section_is_markdown_that_github_and_the_hub_render_alike(shape):
+    """Tables stand between blank lines and have as many cells in every row; HTML is inline and closed in its line."""
+    section = splice.present(outline(golden.after(shape)))
+    assert section is not None
+    blocks = section.split("\n\n")
+    tables = [block.splitlines() for block in blocks if block.startswith("|")]
+
+    assert tables
+    for rows in tables:
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {len(re.findall(r"\|", rows[0]))}
+    for block in blocks:
+        assert block.count("\n") == 0 or block.startswith("|")
+        assert block.count("<sub>") == block.count("</sub>")
+        assert not re.search(r"<(?!/?sub>)", block)

@@ -8,7 +8,7 @@ from hubmem.card.action import result as results
 from tests.card.action.job import Job
 from tests.hub_server import Fault, HubServer, Repo, Reset, Virtual, files_of
 from tests.hub_server.blobs import Blob
-from tests.hub_server.examples import SMALL
+from tests.hub_server.examples import ELEMENTS, SMALL
 
 CONFIG = {
     "model_type": "llama",
@@ -132,7 +132,7 @@ class TestReport:
         assert job.run(mode="report") == 0
         assert card.read_text() == NAMED
         assert "::error" not in capsys.readouterr().out
-        assert f"{32 * 8 + 40 * 64:,} parameters" in job.summary
+        assert f"{ELEMENTS['BF16']:,} parameters" in job.summary
 
     def test_nor_is_a_model_that_cannot_be_read(self, job, capsys):
         job.card(NAMED.replace("org/small", "org/gated"))
