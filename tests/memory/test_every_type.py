@@ -1,0 +1,30 @@
+"""Every model type of transformers can be planned, or is refused in words."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hubmem.errors import UsageError
+from hubmem.memory.inference import plan_inference
+from hubmem.memory.plan import Plan
+from hubmem.memory.training import plan_training
+from hubmem.memory.workload import Workload
+
+from tests.models.test_structural import READ, architecture_of, census_of
+
+FULL = Workload(train="full", precision="amp", attention="eager", batch=2, padded=True, context=64)
+# Refused where no layer is linear.
+LORA = Workload(train="lora", lora_targets="all-linear", dora=True, lora_dropout=0.1, context=64)
+
+
+@pytest.mark.parametrize("row", READ)
+def test_a_prompt_and_a_step_have_a_peak_above_their_weights(row: dict[str, Any]) -> None:
+    architecture, census = architecture_of(row["config"]), census_of(row["header"])
+    assert _beside_weights(plan_inference(architecture, census, Workload(context=64))) > 0
+    assert _beside_weights(plan_training(architecture, census, FULL)) > 0
+    with suppress(UsageError):
+        assert _beside_weights(plan_training(architecture, census, LORA)) > 0
+
+
+def _beside_weights(plan: Plan) -> int:
+    return plan.allocated_bytes - sum(term.nbytes for term in plan.terms if term.name == "weights")
