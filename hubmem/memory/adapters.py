@@ -24,6 +24,8 @@ _NEVER = frozenset(
 _HALF_OF_GATE_UP = re.compile(r"\.(gate_proj|up_proj|w1|w3)(\.weight)?$")
 _GATE_UP = re.compile(r"\.gate_up_proj(\.weight)?$")
 
+_HALF_OR_DOWN = re.compile(r"\.(gate_proj|up_proj|down_proj|w1|w2|w3)\.weight$")
+
 # The last part of a layer's name, in the spelling of each family, by the place its program has for it.
 _PLACES: tuple[tuple[str, str], ...] = (
     ("qkv_proj", r"query_key_value|qkv_proj|c_attn|Wqkv|qkv"),
@@ -73,6 +75,8 @@ def adapt(census: Census, targets: str, *, experts: bool = False) -> Adaptation:
     """
     groups = tuple(_adapted(census, targets))
     if experts and targets == "all-linear":
+        # Dense and shared parts are called as experts were, and peft takes those names for the experts alone.
+        groups = tuple(group for group in groups if not _HALF_OR_DOWN.search(group.template))
         groups += tuple(_expert_matrices(census))
     if not groups:
         names = sorted({_module(group).rpartition(".")[2] for group in _linear(census)})
@@ -140,7 +144,12 @@ def _attention_names(census: Census) -> tuple[str, ...]:
 
 
 def _linear(census: Census) -> Iterator[TensorGroup]:
-    return (group for group in census.groups if group.role not in _NEVER and is_linear(group))
+    return (group for group in census.groups if _may_be_adapted(group) and is_linear(group))
+
+
+def _may_be_adapted(group: TensorGroup) -> bool:
+    """A shared expert's gate counts as routing, and is a linear layer."""
+    return group.role not in _NEVER or "shared_expert_gate" in group.template
 
 
 def _is_inner(group: TensorGroup) -> bool:
