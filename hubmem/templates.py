@@ -80,19 +80,41 @@ def pattern(template: str) -> str:
     return _NUMBERED_PART.sub(".{}", _BRACES.sub("{}", template))
 
 
-def leading_numbers(template: str) -> list[int] | None:
-    """The numbers of a template's first numbered part, which in a model's tensor names is the layer.
+def cut_at_numbers(template: str) -> tuple[str, list[int], str] | None:
+    """A template cut at its first numbered part, which in a model's tensor names is the layer.
 
-    >>> leading_numbers("model.layers.{3..5}.mlp.experts.{0..7}.w"), leading_numbers("h.7.attn.w")
-    ([3, 4, 5], [7])
-    >>> leading_numbers("lm_head.weight") is None
-    True
+    >>> cut_at_numbers("model.layers.{3..5}.mlp.experts.{0..7}.w")
+    ('model.layers.', [3, 4, 5], '.mlp.experts.{0..7}.w')
+    >>> cut_at_numbers("h.7.attn.w"), cut_at_numbers("lm_head.weight")
+    (('h.', [7], '.attn.w'), None)
     """
-    match = _BRACES.search(template)
-    single = _NUMBERED_PART.search(template)
-    if single and (match is None or single.start() < match.start()):
-        return [int(single[1])]
-    return numbers(match[1]) if match else None
+    braces, single = _BRACES.search(template), _NUMBERED_PART.search(template)
+    if single and (braces is None or single.start() < braces.start()):
+        start, stop, found = *single.span(1), [int(single[1])]
+    elif braces:
+        start, stop, found = *braces.span(), numbers(braces[1])
+    else:
+        return None
+    return template[:start], found, template[stop:]
+
+
+def leading_numbers(template: str) -> list[int] | None:
+    """The numbers of a template's first numbered part.
+
+    >>> leading_numbers("model.layers.{3..5}.mlp.experts.{0..7}.w"), leading_numbers("lm_head.weight")
+    ([3, 4, 5], None)
+    """
+    cut = cut_at_numbers(template)
+    return cut[1] if cut else None
+
+
+def with_numbers(before: str, found: Iterable[int], after: str) -> str:
+    """The template that `cut_at_numbers` would cut so.
+
+    >>> with_numbers("h.", [7, 3, 4], ".attn.w"), with_numbers("h.", [7], ".attn.w")
+    ('h.{3..4,7}.attn.w', 'h.7.attn.w')
+    """
+    return f"{before}{_braces(sorted(found))}{after}"
 
 
 def fold(names: Iterable[tuple[str, _Key]]) -> Iterator[tuple[str, _Key]]:

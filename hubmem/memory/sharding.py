@@ -4,6 +4,7 @@ Symbols: t ranks of tensor parallelism, K KV heads, V rows of the vocabulary.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -103,11 +104,9 @@ class Stage:
                 return Fraction(1)
             at_the_start = group.role in (Role.EMBEDDING, Role.VISION, Role.AUDIO)
             return Fraction(self.first if at_the_start else self.last)
-        return Fraction(sum(map(self._runs, numbers)), len(numbers))
-
-    def _runs(self, number: int) -> bool:
-        """Whether a layer is here; those beyond the model's own, which draft tokens, are on the last stage."""
-        return number in self.layers or (self.last and number >= self.layers.stop)
+        # Layers beyond the model's own, which draft tokens, are on the last stage.
+        stop = len(numbers) if self.last else bisect_left(numbers, self.layers.stop)
+        return Fraction(stop - bisect_left(numbers, self.layers.start), len(numbers))
 
 
 def stages(layers: int, pp: int, *, tied: bool = False) -> list[Stage]:
@@ -152,32 +151,38 @@ class Rank:
     ) -> int:
         """Bytes of the chosen groups on this rank, given the size of each group undivided."""
         undivided = self.stage.first and self.stage.last
-        groups = self.census.kinds if undivided else self.census.groups
+        groups = self.census.kinds if undivided else self.census.across_files
         return sum(self.part(group, size(group)) for group in groups if chosen(group))
 
     def part(self, group: TensorGroup, nbytes: int) -> int:
         """Of so many bytes of a group, those on this rank."""
         if self.whole or not nbytes:
             return nbytes
-        share = self.stage.share(group) * self._tensor_share(group)
+        share = _share(group, self.stage, self.workload.tp, self.workload.ep, self.heads)
         return -(-nbytes * share.numerator // share.denominator)
 
-    def _tensor_share(self, group: TensorGroup) -> Fraction:
-        tp, (heads, kv_heads) = self.workload.tp, self.heads
-        split = split_of(group.template, group.role)
-        if split is Split.WHOLE:
-            return Fraction(1)
-        if split is Split.KV_HEADS:
-            return Fraction(kv_heads_each(kv_heads, tp), kv_heads)
-        if split is Split.FUSED_QKV:
-            here = Fraction(heads, tp) + 2 * kv_heads_each(kv_heads, tp)
-            return here / (heads + 2 * kv_heads)
-        if split is Split.VOCABULARY:
-            rows = group.shape[0] if group.shape else 1
-            return Fraction(padded_vocabulary(rows, tp), rows * tp)
-        if split is Split.EXPERTS:
-            return Fraction(1, self.workload.ep * _expert_tp(self.workload))
-        return Fraction(1, tp)
+
+@lru_cache(maxsize=4096)
+def _share(group: TensorGroup, stage: Stage, tp: int, ep: int, heads: tuple[int, int]) -> Fraction:
+    """The part of a group that one rank of a stage has; of many plans for a model, most ask for the same."""
+    return stage.share(group) * _tensor_share(group, tp, ep, *heads)
+
+
+def _tensor_share(group: TensorGroup, tp: int, ep: int, heads: int, kv_heads: int) -> Fraction:
+    split = split_of(group.template, group.role)
+    if split is Split.WHOLE:
+        return Fraction(1)
+    if split is Split.KV_HEADS:
+        return Fraction(kv_heads_each(kv_heads, tp), kv_heads)
+    if split is Split.FUSED_QKV:
+        here = Fraction(heads, tp) + 2 * kv_heads_each(kv_heads, tp)
+        return here / (heads + 2 * kv_heads)
+    if split is Split.VOCABULARY:
+        rows = group.shape[0] if group.shape else 1
+        return Fraction(padded_vocabulary(rows, tp), rows * tp)
+    if split is Split.EXPERTS:
+        return Fraction(1, ep * _expert_tp(tp, ep))
+    return Fraction(1, tp)
 
 
 def ranks(architecture: Architecture | None, census: Census, workload: Workload) -> Iterator[Rank]:
@@ -279,21 +284,22 @@ def _illegal(architecture: Architecture | None, workload: Workload) -> str | Non
     return None
 
 
-def _expert_tp(workload: Workload) -> int:
+def _expert_tp(tp: int, ep: int) -> int:
     """Ranks that share one expert: t / e where expert-parallel ranks e are taken out of t."""
-    return max(1, workload.tp // workload.ep)
+    return max(1, tp // ep)
 
 
 def _seen_by_a_rank(architecture: Architecture, workload: Workload, stage: Stage) -> Architecture:
     if workload.tp == workload.pp == workload.ep == 1:
         return architecture
-    here = {
-        layer: _layer_on_a_rank(layer, workload) for layer in {*architecture.layers, *architecture.encoder}
-    }
+    # By identity, since layers that are alike are one object: a hash of each would cost more than the rest.
+    distinct = {id(layer): layer for layer in (*architecture.layers, *architecture.encoder)}
+    here = {key: _layer_on_a_rank(layer, workload) for key, layer in distinct.items()}
+    layers = architecture.layers[stage.layers.start : stage.layers.stop]
     return replace(
         architecture,
-        layers=tuple(here[layer] for layer in architecture.layers[stage.layers.start : stage.layers.stop]),
-        encoder=tuple(here[layer] for layer in architecture.encoder),
+        layers=tuple(here[id(layer)] for layer in layers),
+        encoder=tuple(here[id(layer)] for layer in architecture.encoder),
     )
 
 
@@ -332,7 +338,7 @@ def _feed_forward_on_a_rank(part: FeedForward, workload: Workload) -> FeedForwar
         return replace(
             part,
             count=part.count // workload.ep,
-            width=part.width // _expert_tp(workload),
+            width=part.width // _expert_tp(workload.tp, workload.ep),
             shared_width=part.shared_width // workload.tp,
         )
     return part

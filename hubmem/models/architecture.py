@@ -1,7 +1,7 @@
 """A model as a list of layers: what each mixes tokens with and what its feed-forward part is."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import TypeGuard, TypeVar
@@ -96,18 +96,27 @@ class Architecture:
     @cached_property
     def distinct_layers(self) -> tuple[tuple[Layer, int], ...]:
         """Layers that differ, and how many there are of each, in order of first appearance."""
-        return tuple(Counter(self.layers).items())
+        counts: Counter[Layer] = Counter()
+        for layer, count in _by_identity(self.layers):
+            counts[layer] += count
+        return tuple(counts.items())
 
     @cached_property
     def attention(self) -> Attention | LatentAttention | None:
         """The most common attention over a layer's own sequence, for a one-line description."""
-        mixers = (mixer for layer in self.layers for mixer in layer.mixers)
-        return _most_common(mixer for mixer in mixers if _looks_at_itself(mixer))
+        counts: Counter[Attention | LatentAttention] = Counter()
+        for layer, count in self.distinct_layers:
+            counts.update({mixer: count for mixer in layer.mixers if _looks_at_itself(mixer)})
+        return _most_common(counts)
 
     @property
     def feed_forward(self) -> Dense | Experts | None:
         """The most common feed-forward part."""
-        return _most_common(layer.feed_forward for layer in self.layers if layer.feed_forward is not None)
+        counts: Counter[Dense | Experts] = Counter()
+        for layer, count in self.distinct_layers:
+            if layer.feed_forward is not None:
+                counts[layer.feed_forward] += count
+        return _most_common(counts)
 
     @property
     def layer_kinds(self) -> dict[str, int]:
@@ -121,6 +130,19 @@ def _looks_at_itself(mixer: Mixer) -> TypeGuard[Attention | LatentAttention]:
     return isinstance(mixer, LatentAttention) or (isinstance(mixer, Attention) and mixer.source == "self")
 
 
-def _most_common(values: Iterable[_Value]) -> _Value | None:
-    ranked = Counter(values).most_common(1)
+def _most_common(counts: Counter[_Value]) -> _Value | None:
+    ranked = counts.most_common(1)
     return ranked[0][0] if ranked else None
+
+
+def alike_as_one(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """The same layers, those that are equal being one object: what is asked of each is then found out once."""
+    known: dict[Layer, Layer] = {}
+    return tuple(known.setdefault(layer, layer) for layer in layers)
+
+
+def _by_identity(layers: Sequence[Layer]) -> Iterator[tuple[Layer, int]]:
+    """Each object among them and how often it is there: hashing a hundred layers costs more than a plan should."""
+    counts = Counter(map(id, layers))
+    objects = {id(layer): layer for layer in layers}
+    return ((objects[key], count) for key, count in counts.items())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hubmem.errors import MalformedConfig
 from hubmem.models import attention, feed_forward
-from hubmem.models.architecture import Layer
+from hubmem.models.architecture import Layer, alike_as_one
 from hubmem.models.attention import MixerReader
 from hubmem.models.config import Config
 from hubmem.models.feed_forward import FeedForwardReader
@@ -63,7 +63,8 @@ class Stack:
         if count > _MOST_LAYERS:
             raise MalformedConfig(f"{count} layers are out of range", key=config.path_of("num_hidden_layers"))
         kinds = layer_kinds(config, count, self.pattern)
-        return tuple(self._layer(config.at_layer(index), index, kind) for index, kind in enumerate(kinds))
+        layers = (self._layer(config.at_layer(index), index, kind) for index, kind in enumerate(kinds))
+        return alike_as_one(layers)
 
     def _layer(self, config: Config, index: int, kind: str) -> Layer:
         read = self.mixers.get(kind) or _USUAL.get(kind)

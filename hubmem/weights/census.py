@@ -7,7 +7,7 @@ model has, packed weights unpacked and tied copies once) and buffers (saved stat
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -134,6 +134,18 @@ class Census:
         return replace(self, groups=groups) if len(groups) < len(self.groups) else self
 
     @cached_property
+    def across_files(self) -> tuple[TensorGroup, ...]:
+        """The groups merged over files: what a sum over some of the layers may run over.
+
+        A merged group's file is that of its first member; its template names the layers of all.
+        """
+        alike: dict[tuple[object, ...], list[TensorGroup]] = {}
+        for group in self.groups:
+            before, _, after = templates.cut_at_numbers(group.template) or (group.template, [], "")
+            alike.setdefault((before, after, *_likeness(group)), []).append(group)
+        return tuple(merged for members in alike.values() for merged in _over_layers(members))
+
+    @cached_property
     def kinds(self) -> tuple[TensorGroup, ...]:
         """The groups merged over files and layers: what a sum over the whole model may run over.
 
@@ -171,6 +183,21 @@ class Census:
     def changed(self, change: Callable[[TensorGroup], TensorGroup], *notes: str) -> "Census":
         """The census with each group changed, and further notes."""
         return replace(self, groups=tuple(map(change, self.groups)), notes=(*self.notes, *notes))
+
+
+def _over_layers(members: Sequence[TensorGroup]) -> Sequence[TensorGroup]:
+    """Groups that differ in their layers as one; as they are where two of them share a layer."""
+    layers = [number for group in members for number in group.layers or ()]
+    if len(members) == 1 or not layers or len(set(layers)) < len(layers):
+        return members
+    before, _, after = templates.cut_at_numbers(members[0].template) or ("", [], "")
+    return [
+        replace(
+            members[0],
+            template=templates.with_numbers(before, layers, after),
+            count=sum(group.count for group in members),
+        )
+    ]
 
 
 def _likeness(group: TensorGroup) -> tuple[object, ...]:
