@@ -19,7 +19,6 @@ from hubmem.memory.cache import bytes_per_token, cache_bytes
 from hubmem.memory.engines import engine_of
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Plan
-from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Experts
 from hubmem.models.families import read_architecture
@@ -286,15 +285,20 @@ class _Planner:
 
 
 def _plan(architecture: Architecture | None, census: Census, workload: Workload) -> Plan:
-    plan = plan_training if workload.train else plan_inference
-    return plan(architecture, census, workload)
+    if not workload.train:
+        return plan_inference(architecture, census, workload)
+    # A tenth of what an answer imports, which one about inference does not need.
+    from hubmem.memory.training import plan_training
+
+    return plan_training(architecture, census, workload)
 
 
 def _host(snapshot: Snapshot, census: Census, bits_per_second: int) -> Host:
     """The machine's side before a plan is made: files as they lie on disk, and the largest, else their mean."""
     suffix = ".bin" if census.basis == "pickle" else f".{census.format}"
     sizes = [entry.nbytes for path, entry in snapshot.listing.files.items() if path.endswith(suffix)]
-    all_known = 0 < len(sizes) == census.files
+    # A bundled snapshot lists files without their lengths.
+    all_known = len(sizes) == census.files and min(sizes, default=0) > 0
     return Host(
         disk_bytes=census.stored_bytes,
         load_bytes=max(sizes) if all_known else -(-census.stored_bytes // max(1, census.files)),

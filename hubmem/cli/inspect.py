@@ -1,5 +1,6 @@
 """`hubmem REPO…`: the report."""
 
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -110,9 +111,12 @@ def inspect(
         ]
     finally:
         observer.finish()
-    for each in reports:
-        if each.snapshot.stands_in:
-            warn(each.snapshot.stands_in)
+    report_alone = len(reports) == 1 and output_format == "table" and not (explain or rules)
+    if not (report_alone and output is None and sys.stdout.isatty()):
+        # On a terminal the report's own note says it, a few lines below.
+        for each in reports:
+            if each.snapshot.stands_in:
+                warn(each.snapshot.stands_in)
     if plot is not None:
         draw_plot(reports[0], plot)
     deliver(render(reports, output_format, page_for(output), explain=explain, rules=rules), output)

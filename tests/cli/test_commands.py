@@ -45,6 +45,18 @@ class TestAnswers:
         assert "124,439,808 parameters" in out
         assert "bundled with hubmem" in err
 
+    def test_a_stand_in_is_said_once_on_a_terminal_and_wherever_the_answer_goes_without_its_notes(
+        self, capsys, monkeypatch
+    ):
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        said = []
+        for options in ([], ["--explain"], ["--format", "csv"]):
+            main([*GPT2, *options])
+            out, err = capsys.readouterr()
+            said.append(("bundled with hubmem" in " ".join(out.split()), "bundled with hubmem" in err))
+
+        assert said == [(True, False), (False, True), (False, True)]
+
     def test_options_may_come_first(self, capsys):
         assert main(["--format", "json", *GPT2]) == 0
 

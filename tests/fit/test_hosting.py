@@ -24,6 +24,13 @@ def test_the_checkpoint_is_on_disk_and_one_file_at_a_time_in_ram(report):
     assert report.host.resident_bytes == 0
 
 
+def test_a_single_file_of_unknown_length_is_in_ram_whole():
+    """As for the many: a bundled snapshot knows what its tensors take, not how long its file is."""
+    host = inspect("openai-community/gpt2", offline=True).host
+
+    assert host.load_bytes == host.disk_bytes > 0
+
+
 def test_a_download_takes_at_least_its_bits_over_the_bandwidth(report):
     assert report.host.download_seconds == pytest.approx(141_107_412_992 * 8 / 10e9)
 
