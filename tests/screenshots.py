@@ -1,15 +1,20 @@
 """The pictures in the README, drawn from what commands print; `python -m tests.screenshots` draws them anew.
 
-Each is a terminal as an SVG: text that can be searched and read aloud, dark in light pages and dark ones.
+Each is a terminal as an SVG: text that can be searched and read aloud, dark in light pages and dark ones; but
+the page of a scan is a photograph, for which Chromium must be installed.
 """
 
+import base64
 import html
 import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from hubmem.cli import main
+
 from tests.hub_server import HubServer
+from tests.render.browser import CHROMIUM, open_page
 from tests.walks.terminal import Terminal
 from tests.weights.records import RECORDS
 
@@ -22,6 +27,23 @@ SCREENSHOTS = {
 _MODELS = ("Qwen/Qwen3-8B", "Qwen/Qwen3-32B", "meta-llama/Llama-3.1-8B")
 _CARD = "---\nbase_model: Qwen/Qwen3-8B\n---\n\n# Tidy-8B\n\nIt answers in tidy paragraphs.\n"
 _COLUMNS = 100
+PAGE = IMAGES / "page.png"
+PAGE_WIDTH, _PAGE_HEIGHT = 1200, 560
+_SCANNED = [
+    "Qwen/Qwen3-0.6B",
+    "Qwen/Qwen3-8B",
+    "Qwen/Qwen3-32B",
+    "Qwen/QwQ-32B",
+    "meta-llama/Llama-3.1-8B",
+    "meta-llama/Llama-3.1-70B",
+    "meta-llama/Llama-3.1-405B",
+    "mistralai/Mixtral-8x7B-v0.1",
+    "google/gemma-7b",
+    "openai/gpt-oss-20b",
+    "openai/gpt-oss-120b",
+    "deepseek-ai/DeepSeek-V3",
+]
+_SCANNED_FOR = ["--gpu=RTX-4090", "--gpu=L40S", "--gpu=A100-80GB", "--gpu=2xH100-80GB", "--gpu=8xH200"]
 # Seconds differ from run to run.
 _SECONDS = re.compile(r" · \d+\.\d s(?=\x1b|$)", re.MULTILINE)
 
@@ -89,9 +111,20 @@ def _spans(line: str) -> Iterator[str]:
     yield html.escape(line[end:])
 
 
+def photographed() -> bytes:
+    """The page of a scan in a browser, as a PNG."""
+    with tempfile.TemporaryDirectory() as folder, open_page() as page:
+        path = Path(folder) / "page.html"
+        assert main(["scan", *_SCANNED, *_SCANNED_FOR, "--offline", "--format", "html", "-o", str(path)]) == 0
+        page.open(path, width=PAGE_WIDTH, height=_PAGE_HEIGHT)
+        return base64.b64decode(page.send("Page.captureScreenshot", format="png")["data"])
+
+
 def draw_all() -> None:
     """Write every picture."""
     IMAGES.mkdir(exist_ok=True)
+    if CHROMIUM:
+        PAGE.write_bytes(photographed())
     for name, command in SCREENSHOTS.items():
         (IMAGES / f"{name}.svg").write_text(drawn(command, printed(name)), encoding="utf-8")
 
