@@ -1,5 +1,7 @@
 """What a plan's sums say of the device it needs."""
 
+from dataclasses import replace
+
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,3 +46,54 @@ def test_a_plan_fits_a_device_of_its_size_and_none_smaller(
     # A share of a byte more or less is rounding.
     assert plan.counted_bytes <= plan.usable_bytes(needed + 1)
     assert plan.counted_bytes > plan.usable_bytes(needed - 2)
+
+
+_TRAINING = Plan(
+    moments=(
+        Moment(phase="forward", name="loss", terms=(_term("weights", 100), _term("logits", 60))),
+        Moment(phase="backward", name="last layer", terms=(_term("weights", 100), _term("gradients", 90))),
+        Moment(phase="backward", name="first layer", terms=(_term("weights", 100), _term("gradients", 20))),
+    ),
+    overheads=(_term("context", 10),),
+    reserved_ratio=(1.0, 1.5),
+)
+
+
+def test_the_moment_that_needs_most_decides_and_the_others_are_not_added() -> None:
+    assert _TRAINING.deciding.name == "last layer"
+    assert [term.name for term in _TRAINING.terms] == ["weights", "gradients", "context"]
+    assert sum(term.nbytes for term in _TRAINING.terms) == _TRAINING.per_gpu_bytes == 200
+
+
+def test_a_phase_peaks_at_its_largest_moment_whichever_comes_last() -> None:
+    assert _TRAINING.peaks == {"forward": 160, "backward": 190}
+
+
+def test_an_allocator_reserves_a_multiple_of_the_peak_and_none_of_the_overheads() -> None:
+    assert _TRAINING.reserved_bytes == (190, 285)
+
+
+def test_all_devices_hold_what_the_fullest_does_and_one_is_enough_unless_said() -> None:
+    assert (_TRAINING.total_bytes, replace(_TRAINING, devices=4).total_bytes) == (200, 800)
+
+
+def test_a_term_is_found_by_its_name_at_the_deciding_moment_or_among_the_overheads() -> None:
+    assert _TRAINING.of("gradients") == _term("gradients", 90)
+    assert _TRAINING.of("context") == _term("context", 10)
+    assert _TRAINING.of("logits") is None
+
+
+def test_the_pool_is_what_the_share_leaves_once_the_cache_the_workload_asked_for_is_given_back() -> None:
+    asked = replace(
+        _TRAINING,
+        moments=(Moment(phase="serving", name="all", terms=(_term("weights", 100), _term("KV cache", 30))),),
+        share=0.5,
+    )
+    assert asked.pool_bytes(400) == 200 - (100 + 10)
+    assert asked.pool_bytes(200) == -10
+    assert _TRAINING.pool_bytes(300) == 100
+
+
+def test_only_an_assumed_term_has_a_range_which_may_begin_at_nothing() -> None:
+    assert _term("weights", 7).range == (7, 7)
+    assert replace(_term("workspace", 7), basis=Basis.ASSUMED, low=0, high=9).range == (0, 9)
