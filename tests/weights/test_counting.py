@@ -70,6 +70,30 @@ def test_the_bias_of_a_tied_decoder_is_counted_once_too() -> None:
     assert count(census, tied_embeddings=True).parameters == 100 * 8 + 100
 
 
+def test_two_models_of_one_checkpoint_are_tied_each_to_its_own_embedding() -> None:
+    census = census_of(
+        ("a.embed_tokens.weight", (100, 8)),
+        ("a.lm_head.weight", (100, 8)),
+        ("b.embed_tokens.weight", (50, 8)),
+        ("b.lm_head.weight", (50, 8)),
+    )
+    assert count(census, tied_embeddings=True).parameters == 150 * 8
+
+
+def test_a_head_is_counted_unless_the_config_ties_it() -> None:
+    census = census_of(("model.embed_tokens.weight", (100, 8)), ("lm_head.weight", (100, 8)))
+    assert count(census).parameters == 2 * 800
+
+
+def test_a_decoder_s_bias_that_repeats_none_is_counted() -> None:
+    census = census_of(
+        ("bert.embeddings.word_embeddings.weight", (100, 8)),
+        ("cls.predictions.decoder.weight", (100, 8)),
+        ("cls.predictions.decoder.bias", (100,)),
+    )
+    assert count(census, tied_embeddings=True).parameters == 100 * 8 + 100
+
+
 def test_layers_beyond_the_config_s_are_draft_layers() -> None:
     """DeepSeek-V3, arXiv:2412.19437 §2.2: 671 B parameters, and 14 B of the multi-token prediction module."""
     census = counted("deepseek-ai/DeepSeek-V3", layers=61)
@@ -93,6 +117,29 @@ def test_only_the_decoder_s_own_layers_are_numbered_by_its_config() -> None:
         "model.layers.{0..1}.mlp.up_proj.weight": Role.MLP,
         "model.layers.2.mlp.up_proj.weight": Role.DRAFT,
     }
+
+
+def test_a_single_draft_layer_keeps_all_of_its_experts() -> None:
+    census = census_of(
+        *((f"model.layers.2.mlp.experts.{n}.up_proj.weight", (16, 8)) for n in range(4)),
+        ("model.layers.0.mlp.up_proj.weight", (16, 8)),
+    )
+    counted_apart = with_draft_layers(census, 2)
+    assert counted_apart.by_role()[Role.DRAFT] == 4 * 16 * 8
+    assert counted_apart.tensors == census.tensors
+
+
+def test_a_buffer_of_a_draft_layer_is_still_no_parameter() -> None:
+    census = census_of(
+        ("model.layers.2.self_attn.rotary_emb.inv_freq", (8,)), ("model.layers.2.mlp.up_proj.weight", (16, 8))
+    )
+    roles = {group.template: group.role for group in with_draft_layers(census, 2).groups}
+    assert set(roles.values()) == {Role.BUFFER, Role.DRAFT}
+
+
+def test_without_experts_every_parameter_is_active() -> None:
+    dense = census_of(("model.layers.0.mlp.up_proj.weight", (16, 8)))
+    assert active_parameters(dense, 2, 2) == 16 * 8
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,23 @@ def test_an_index_is_its_shards_with_the_tensors_in_each() -> None:
 
 @pytest.mark.parametrize(
     "metadata",
-    [None, [], {}, {"total_size": "24"}, {"total_size": -1}, {"total_size": True}, {"total_size": 1.5}],
+    [
+        None,
+        [],
+        {},
+        {"total_size": "24"},
+        {"total_size": -1},
+        {"total_size": 0},
+        {"total_size": True},
+        {"total_size": 1.5},
+    ],
 )
 def test_a_claim_that_is_no_number_of_bytes_is_none(metadata: object) -> None:
     assert claimed_bytes(metadata) is None
+
+
+def test_a_single_byte_is_a_claim() -> None:
+    assert claimed_bytes({"total_size": 1}) == claimed_bytes({"total_size": 1.0}) == 1
 
 
 @pytest.mark.parametrize(
@@ -41,6 +54,7 @@ def test_a_claim_that_is_no_number_of_bytes_is_none(metadata: object) -> None:
             '{"weight_map":{}}',
             '{"weight_map":[1]}',
             '{"weight_map":{"a":1}}',
+            '{"weight_map":{"a":"model-00001-of-00002.safetensors","b":1}}',
             "[" * 100_000,
         ),
         '{"weight_map":{"a":"x","a":"y"}}',

@@ -187,3 +187,52 @@ def test_a_selection_of_what_is_not_there_names_what_is(selection: Any, hint: st
     with pytest.raises(UsageError) as caught:
         choose(paths, Selection(**selection))
     assert hint in caught.value.hint
+
+
+def test_of_several_gguf_files_one_is_counted_and_the_note_says_which() -> None:
+    assert choose(GGUFS).notes[0] == "3 GGUF models; m-Q4_K_M.gguf is counted, --file picks another."
+    assert choose(["m-Q4_K_M.gguf"]).notes == ()
+
+
+def test_where_no_gguf_file_is_of_a_usual_kind_the_first_is_counted() -> None:
+    assert choose(["m-F16.gguf", "m-IQ1_S.gguf", "m-TQ2_0.gguf"]).files == ("m-F16.gguf",)
+
+
+def test_one_of_several_projectors_is_named() -> None:
+    notes = choose(["m-Q8_0.gguf", "mmproj-m-bf16.gguf", "mmproj-m-f16.gguf"]).notes
+    assert notes == ("mmproj-m-bf16.gguf is a vision projector beside the model and is not counted.",)
+
+
+def test_a_subfolder_is_looked_into_alone() -> None:
+    paths = ["config.json", SINGLE, "fp32/config.json", f"fp32/{SINGLE}", "onnx/config.json"]
+    assert choose(paths, Selection(subfolder="fp32/")).files == (f"fp32/{SINGLE}",)
+    with pytest.raises(NoWeights, match="The repo holds no weights"):
+        choose(paths, Selection(subfolder="onnx"))
+
+
+@pytest.mark.parametrize("file", ["Q8_0/m-Q8_0.gguf", "m-Q8_0.gguf"])
+def test_a_file_in_a_folder_can_be_picked_by_its_path_or_its_name(file: str) -> None:
+    assert choose(["m-Q4_0.gguf", "Q8_0/m-Q8_0.gguf"], Selection(file=file)).files == ("Q8_0/m-Q8_0.gguf",)
+
+
+@pytest.mark.parametrize(
+    ("index", "format_name"), [(INDEX, "safetensors"), ("pytorch_model.bin.index.json", "torch")]
+)
+def test_an_index_can_be_picked_and_its_name_says_the_format(index: str, format_name: str) -> None:
+    layout = choose([INDEX, "pytorch_model.bin.index.json"], Selection(file=index))
+    assert (layout.index, layout.files, layout.format) == (index, (), format_name)
+
+
+@pytest.mark.parametrize("selection", [{"file": "a.bin"}, {"subfolder": "a"}, {"variant": "fp16"}])
+def test_where_there_is_nothing_to_pick_no_hint_is_given(selection: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose(["README.md"], Selection(**selection))
+    assert caught.value.hint == ""
+
+
+@pytest.mark.parametrize(("count", "ends"), [(6, "5.pt."), (7, ", ….")])
+def test_a_hint_lists_six_files_and_says_when_there_are_more(count: int, ends: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose([f"{number}.pt" for number in range(count)], Selection(file="a.bin"))
+    assert caught.value.hint.startswith("Weight files: 0.pt, 1.pt, 2.pt, 3.pt, 4.pt, 5.pt")
+    assert caught.value.hint.endswith(ends)
