@@ -7,7 +7,7 @@ pickled files; GGUF files, each a whole model, are alternatives to each other.
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
@@ -49,6 +49,8 @@ _NOT_WEIGHTS = frozenset(
 _VARIANT = re.compile(r"\.(fp16|fp32|bf16|non_ema|ema_only|fp8|int8)(?=[.-])")
 # llama.cpp's gguf-split: name-00001-of-00003.gguf.
 _GGUF_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+# A numbered set of shards: stem, number, how many, suffix.
+_SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.(safetensors|bin))$")
 # The name of a model, and behind its last point or dash the quantization.
 _LAST_PART = re.compile(r"[.-](?=[^.-]*$)")
 # Recipes whose files lie beside the plain ones: `llama-8b-UD-Q4_K_XL.gguf`.
@@ -244,7 +246,7 @@ def _torch(here: set[str]) -> Layout | None:
 
 
 def _unusual(names: set[str]) -> Layout:
-    """A layout no loader has a fixed name for: one odd index, or one odd file."""
+    """A layout no loader has a fixed name for: one odd index, one odd file, or shards whose index is missing."""
     indexes = sorted(name for name in names if name.endswith(".safetensors.index.json"))
     if len(indexes) == 1:
         return Layout(index=indexes[0], files=())
@@ -254,6 +256,13 @@ def _unusual(names: set[str]) -> Layout:
             index=None, files=(singles[0],), notes=(f"Weights are in {singles[0]}, an unusual name.",)
         )
     weights = sorted(filter(is_weights, names))
+    if _is_whole_set(weights):
+        return Layout(
+            index=None,
+            files=tuple(weights),
+            format=_SUFFIXES[posixpath.splitext(weights[0])[1]],
+            notes=(f"No index names the {len(weights)} shards; all are counted, as vLLM loads them.",),
+        )
     if weights:
         raise NoWeights(
             f"{len(weights)} weight files, and none is named as a model's: {', '.join(weights[:3])}, …",
@@ -269,6 +278,19 @@ def _unusual(names: set[str]) -> Layout:
     raise NoWeights(
         "The repo holds no weights.", hint="Is it a dataset, a tokenizer or a repo still to be filled?"
     )
+
+
+def _is_whole_set(files: Sequence[str]) -> bool:
+    """Whether files are the shards of one set, each of them there.
+
+    >>> _is_whole_set(["m-00001-of-00002.bin", "m-00002-of-00002.bin"]), _is_whole_set(["m-00001-of-00002.bin"])
+    (True, False)
+    """
+    shards = [match for match in map(_SHARD.fullmatch, files) if match]
+    if len(shards) < len(files) or len({(shard["stem"], shard["suffix"]) for shard in shards}) != 1:
+        return False
+    numbers = [(int(shard["number"]), int(shard["count"])) for shard in shards]
+    return numbers == [(number, len(files)) for number in range(1, len(files) + 1)]
 
 
 def _format_of(name: str) -> FormatName | None:
