@@ -1,10 +1,18 @@
 from dataclasses import replace
 
 import pytest
-from hubmem.memory.cache import bytes_per_token, cache_bytes, cache_term
+from hubmem.memory.cache import bytes_per_token, cache_bytes, cache_term, window_tail_term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Layer
-from hubmem.models.mixers import Attention, CachePolicy, Kept, LatentAttention, Mixer, Recurrent
+from hubmem.models.mixers import (
+    Attention,
+    CachePolicy,
+    Kept,
+    LatentAttention,
+    Mixer,
+    PastInputs,
+    Recurrent,
+)
 
 from tests.memory.models import llama
 
@@ -91,3 +99,63 @@ def test_the_formula_names_each_kind_of_layer() -> None:
         " + 1 layer × (512 + 64) × 2 B = 1.12 KiB a token × 8,192"
         " + 1 layer × 4 KiB of mamba2"
     )
+
+
+@pytest.mark.parametrize("policy", [CachePolicy.VLLM, CachePolicy.LLAMA_CPP])
+def test_a_token_of_a_full_layer_costs_the_same_in_blocks_and_cells(policy: CachePolicy) -> None:
+    assert bytes_per_token(LLAMA, Workload(context=8192, batch=3, cache_policy=policy)) == 320 * 1024
+
+
+@pytest.mark.parametrize(("policy", "tokens"), [(CachePolicy.VLLM, 112), (CachePolicy.LLAMA_CPP, 256)])
+def test_an_engine_takes_its_memory_by_the_block_or_the_cell(policy: CachePolicy, tokens: int) -> None:
+    workload = Workload(context=100, batch=1, cache_policy=policy)
+    assert cache_bytes(LLAMA, workload) == tokens * 320 * 1024
+
+
+@pytest.mark.parametrize(("policy", "tokens"), [(CachePolicy.VLLM, 3 * 112), (CachePolicy.LLAMA_CPP, 512)])
+def test_sequences_share_llama_cpp_s_cells_but_no_blocks(policy: CachePolicy, tokens: int) -> None:
+    workload = Workload(context=100, batch=3, cache_policy=policy)
+    assert cache_bytes(LLAMA, workload) == tokens * 320 * 1024
+
+
+@pytest.mark.parametrize("policy", [CachePolicy.VLLM, CachePolicy.LLAMA_CPP])
+def test_layers_an_engine_has_no_cache_for_are_unknown_and_cost_no_number_a_token(
+    policy: CachePolicy,
+) -> None:
+    xlnet, workload = _with(PastInputs(heads=16, dim=1024)), Workload(cache_policy=policy)
+    assert cache_bytes(xlnet, workload) is None
+    assert bytes_per_token(xlnet, workload) == 0
+
+
+@pytest.mark.parametrize("policy", list(CachePolicy))
+def test_a_model_that_does_not_generate_keeps_nothing_in_any_engine(policy: CachePolicy) -> None:
+    assert cache_bytes(replace(LLAMA, generates=False), Workload(cache_policy=policy)) == 0
+
+
+def test_llama_cpp_s_cells_are_of_the_type_asked_for_or_else_f16() -> None:
+    eighth, unknown = (
+        cache_bytes(LLAMA, Workload(context=256, kv_dtype=kv_dtype, cache_policy=CachePolicy.LLAMA_CPP))
+        for kv_dtype in ("q8_0", "fp8")
+    )
+    assert unknown == 256 * 320 * 1024
+    assert eighth == unknown * 34 // 64
+
+
+def test_what_lies_before_a_window_is_held_until_the_next_token() -> None:
+    mixed = _with(FULL, replace(FULL, window=100), replace(FULL, window=100), replace(FULL, source="cross"))
+    workload = Workload(batch=3, cache_policy=CachePolicy.TRANSFORMERS)
+    term = window_tail_term(mixed, workload, tokens=1000)
+    assert term.nbytes == 3 * 2 * (1000 - 99) * 4 * (64 + 64) * 2
+    assert term.formula.startswith("2 windowed layers hold all 1,000 tokens")
+
+
+def test_the_formula_tells_keys_from_values_and_bytes_from_halves_of_them() -> None:
+    uneven = _with(replace(FULL, value_dim=32))
+    assert cache_term(uneven, Workload(), tokens=10).formula.startswith("1 layer × 4 × (64 + 32) × 2 B = ")
+    packed = cache_term(_with(FULL), Workload(kv_dtype="fp4"), tokens=10)
+    assert packed.formula.startswith("1 layer × 2 × 4 × 64 × 0.5 B = ")
+
+
+def test_the_formula_says_which_positions_are_the_encoder_s() -> None:
+    across = cache_term(_with(replace(FULL, source="cross")), Workload(encoder_context=100), tokens=10)
+    assert across.formula.endswith(" × 100 of the encoder")
