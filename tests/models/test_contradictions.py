@@ -7,7 +7,7 @@ from hubmem.errors import MalformedConfig
 from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
 from hubmem.models.mixers import CachePolicy, Span
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 LLAMA = {
@@ -152,6 +152,7 @@ decoders = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(decoders, st.integers(0, 8192), st.integers(0, 8192), st.sampled_from(CachePolicy))
 def test_a_cache_never_shrinks_and_a_window_never_keeps_more_than_none(
     shape: dict[str, int], tokens: int, more: int, policy: CachePolicy
