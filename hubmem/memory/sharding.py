@@ -104,9 +104,12 @@ class Stage:
                 return Fraction(1)
             at_the_start = group.role in (Role.EMBEDDING, Role.VISION, Role.AUDIO)
             return Fraction(self.first if at_the_start else self.last)
-        # Layers beyond the model's own, which draft tokens, are on the last stage.
         stop = len(numbers) if self.last else bisect_left(numbers, self.layers.stop)
         return Fraction(stop - bisect_left(numbers, self.layers.start), len(numbers))
+
+    def runs(self, layer: int) -> bool:
+        """Whether a layer is here; those beyond the model's own, which draft tokens, are on the last stage."""
+        return self.layers.start <= layer and (self.last or layer < self.layers.stop)
 
 
 def stages(layers: int, pp: int, *, tied: bool = False) -> list[Stage]:

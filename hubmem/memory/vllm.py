@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from hubmem import dtypes
+from hubmem.memory.blocks import block_bytes, kept_sizes
 from hubmem.memory.device import RESERVED_BY_INFERENCE, context_term
 from hubmem.memory.engine_cache import BlockLayout, PagedCache, block_layout
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.computation import Rotation
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
-from hubmem.memory.static import compute_dtype, weights_terms
+from hubmem.memory.static import compute_dtype, held_bytes, weights_terms
 from hubmem.memory.vllm_profile import V1, Limits, Rules, bounds_of, profile_term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
@@ -44,6 +45,8 @@ _LONGER = 4
 # GiB by which memory outside the allocator grows during start-up (NCCL's buffers, kernels loaded late), by the
 # ranks of tensor parallelism from which a row holds: usual, least and most in published logs.
 _OUTSIDE = ((8, 1.20, 0.20, 2.15), (4, 0.80, 0.20, 1.39), (2, 0.55, 0.54, 0.74), (1, 0.13, 0.01, 0.35))
+# The same on one rank whose model is not compiled: there are fewer kernels to load.
+_OUTSIDE_EAGER = (0.05, 0.01, 0.26)
 _GRAPHS = (0.50, 0.05, 1.30)
 
 
@@ -98,6 +101,11 @@ class Worker:
         """Of a step."""
         return Limits.of(self.rank.workload, self.rules)
 
+    @property
+    def is_eager(self) -> bool:
+        """Whether the model is not compiled."""
+        return not (self.rules.compiles and self.rank.workload.cuda_graphs)
+
     def terms(self) -> Iterator[Term]:
         """Weights, the profile run's peak, and the blocks of the workload's sequences."""
         yield from self.weights()
@@ -111,6 +119,7 @@ class Worker:
         yield from weights_terms(self.rank.census, self.rank.workload, self.rank)
         if self.rank.workload.weight_dtype is None:
             yield from self._padding()
+        yield from self._blocks()
         if self.rank.architecture:
             yield from self._positions(self.rank.architecture)
 
@@ -122,14 +131,15 @@ class Worker:
                 self.limits,
                 bounds_of(self.rank.workload, self.limits),
                 itemsize=self.itemsize(self.rank.architecture),
-                eager=not (self.rules.compiles and self.rank.workload.cuda_graphs),
+                eager=self.is_eager,
                 samples=self.rank.stage.last,
             )
 
     def outside(self) -> Term:
         """Memory outside the allocator that start-up adds to the context."""
         tp = self.rank.workload.tp
-        usual, low, high = next(row[1:] for row in _OUTSIDE if tp >= row[0])
+        alone = tp == 1 and self.is_eager
+        usual, low, high = _OUTSIDE_EAGER if alone else next(row[1:] for row in _OUTSIDE if tp >= row[0])
         return _assumed(
             "non-torch memory", usual, low, high, f"as logs show for TP{tp}: kernels, and NCCL's buffers"
         )
@@ -198,6 +208,22 @@ class Worker:
                 high=2 * filled,
             )
 
+    def _blocks(self) -> Iterator[Term]:
+        """What the allocator's blocks have beyond the weights in them."""
+        if _is_made_on_loading(self.rank.workload.weight_dtype):
+            return
+        sizes = kept_sizes(self.rank, held_bytes(self.rank.census, self.rank.workload))
+        beyond = block_bytes(sizes) - sum(sizes)
+        if beyond:
+            yield Term(
+                name="allocator blocks",
+                nbytes=beyond,
+                basis=Basis.DERIVED,
+                formula=f"segments of a multiple of 2 MiB, or 20 MiB, for {len(sizes):,} tensors; less than 1 MiB"
+                " at the end of one is not used",
+                source="PyTorch 2.8, CUDACachingAllocator.cpp; matrices joined as in vLLM 0.11",
+            )
+
     def _positions(self, architecture: Architecture) -> Iterator[Term]:
         """Sines and cosines: positions × rotary dimensions × e, twice where windows have another base."""
         computation = computation_of(architecture, self.rank.census)
@@ -213,6 +239,11 @@ class Worker:
             formula=f"{tables} × {positions:,} positions × {rotary} × {itemsize} B",
             source="vLLM 0.11, model_executor/layers/rotary_embedding, cos_sin_cache; whole on every rank",
         )
+
+
+def _is_made_on_loading(weight_dtype: str | None) -> bool:
+    """Whether weights are packed after they are read: they are then cut from the larger blocks of what they were."""
+    return weight_dtype is not None and not weight_dtype.startswith("gguf:")
 
 
 def _assumed(name: str, usual: float, low: float, high: float, formula: str) -> Term:

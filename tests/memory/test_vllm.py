@@ -18,7 +18,7 @@ from tests.memory.models import llama, published
 
 WEIGHTS_TOLERANCE = 0.005
 TOTAL_TOLERANCE = 0.03
-WEIGHTS = ("weights", "buffers", "weight padding", "rotary positions")
+WEIGHTS = ("weights", "buffers", "weight padding", "allocator blocks", "rotary positions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +112,17 @@ LOADED = [
         model="microsoft/phi-4", workload={"weight_dtype": "nf4-dq"}, weights=8.51,
         source="public log, quantized on loading",
     ),
+    # Tensors whose blocks are larger than they are.
+    Start(
+        model="deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", workload={"tp": 2}, weights=30.73,
+        source="public log, 2 × H20",
+    ),
+    Start(
+        model="meta-llama/Llama-3.2-3B-Instruct", workload={"weight_dtype": "gguf:Q8_0"}, weights=3.26,
+        source="public log, RTX 4070 Laptop",
+    ),
+    Start(model="google/gemma-3-1b-it", weights=1.9148, source="public log"),
+    Start(model="facebook/opt-125m", weights=0.2389, source="vllm-project/vllm#3120"),
     Start(model="facebook/opt-6.7b", weights=12.4, source="public log, V100"),
 ]  # fmt: skip
 
@@ -119,33 +130,17 @@ LOADED = [
 UNEXPLAINED = [
     (
         Start(
-            model="deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", workload={"tp": 2}, weights=30.73,
-            source="public log, 2 × H20",
-        ),
-        0.007,
-    ),
-    (
-        Start(
-            model="meta-llama/Llama-3.2-3B-Instruct", workload={"weight_dtype": "gguf:Q8_0"}, weights=3.26,
-            source="public log, RTX 4070 Laptop",
-        ),
-        0.016,
-    ),
-    (Start(model="google/gemma-3-1b-it", weights=1.9148, source="public log"), 0.012),
-    (
-        Start(
             model="google/gemma-3-27b-it", workload={"tp": 4}, weights=13.1665,
             source="vllm-project/vllm#15676",
         ),
-        0.026,
+        0.016,
     ),
-    (Start(model="facebook/opt-125m", weights=0.2389, source="vllm-project/vllm#3120"), 0.025),
     (
         Start(
             model="Qwen/Qwen2.5-7B-Instruct-AWQ", weights=5.38,
             source="public log, H200, 0.31, unpacked for Machete",
         ),
-        0.036,
+        0.034,
     ),
 ]  # fmt: skip
 

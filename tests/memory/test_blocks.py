@@ -1,0 +1,54 @@
+"""Blocks of PyTorch's caching allocator, and the tensors an engine puts into them."""
+
+import pytest
+from hubmem.memory.blocks import block_bytes, kept_sizes
+from hubmem.memory.sharding import ranks
+from hubmem.memory.workload import Workload
+from hubmem.units import MIB
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.memory.models import llama, published
+
+
+@pytest.mark.parametrize(
+    ("sizes", "nbytes"),
+    [
+        pytest.param([], 0, id="nothing"),
+        pytest.param([1], 512, id="a multiple of 512 bytes"),
+        pytest.param([36 * MIB], 36 * MIB, id="a segment of its own that is full"),
+        pytest.param([35 * MIB], 36 * MIB, id="an end of 1 MiB is too small to be of use"),
+        pytest.param([35 * MIB - 512], 35 * MIB - 512, id="a larger one is cut off"),
+        pytest.param([9 * MIB, 9 * MIB], 18 * MIB, id="two in a segment of 20 MiB, its end left"),
+        pytest.param([9 * MIB, 10 * MIB], 20 * MIB, id="the second takes the end"),
+        pytest.param([11 * MIB - MIB // 2, 3 * MIB // 2], 12 * MIB, id="an end of another's is used first"),
+    ],
+)
+def test_a_tensor_has_the_block_that_the_allocator_gives_it(sizes: list[int], nbytes: int) -> None:
+    assert block_bytes(sizes) == nbytes
+
+
+@given(st.lists(st.integers(1, 64 * MIB), max_size=40))
+def test_blocks_hold_their_tensors_and_waste_no_more_than_1_mib_each(sizes: list[int]) -> None:
+    assert 0 <= block_bytes(sizes) - sum(sizes) <= len(sizes) * (MIB + 512)
+
+
+@pytest.mark.parametrize(("tp", "pp"), [(1, 1), (2, 1), (1, 3), (4, 2)])
+def test_the_tensors_of_a_rank_are_its_weights(tp: int, pp: int) -> None:
+    architecture, census = llama()
+    for rank in ranks(architecture, census, Workload(tp=tp, pp=pp)):
+        sizes = kept_sizes(rank, lambda group: group.nbytes)
+
+        assert sum(sizes) == pytest.approx(
+            rank.nbytes(lambda group: group.nbytes), abs=len(census.groups) * 80
+        )
+
+
+def test_matrices_of_one_input_are_one_tensor_and_all_experts_of_a_layer_two() -> None:
+    """Qwen3-30B-A3B: 128 experts of 768 × 2,048, gate and up projection together, in 48 layers."""
+    (rank,) = ranks(*published("Qwen/Qwen3-30B-A3B"), Workload())
+    sizes = kept_sizes(rank, lambda group: group.nbytes)
+
+    assert sizes.count(128 * 2 * 768 * 2048 * 2) == 48
+    assert sizes.count(128 * 768 * 2048 * 2) == 48
+    assert sizes.count((32 + 2 * 4) * 128 * 2048 * 2) == 48
