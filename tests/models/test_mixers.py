@@ -129,5 +129,5 @@ def test_elements_have_the_width_of_what_keeps_them_and_half_bytes_are_filled_up
 
 
 def test_what_is_kept_adds_up_by_dtype() -> None:
-    one, other = Kept(cached=1, model=2, float32=3), Kept(cached=10, model=20, float32=30)
-    assert one + other == one * 11 == Kept(cached=11, model=22, float32=33)
+    one, other = Kept(cached=2, model=3, float32=4), Kept(cached=20, model=30, float32=40)
+    assert one + other == one * 11 == Kept(cached=22, model=33, float32=44)

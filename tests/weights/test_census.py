@@ -9,6 +9,7 @@ import pytest
 from hubmem import dtypes, templates
 from hubmem.errors import MalformedWeights
 from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
+from hubmem.weights.counting import with_draft_layers
 from hubmem.weights.roles import Role
 from hubmem.weights.safetensors import Tensor
 from hypothesis import given
@@ -141,6 +142,70 @@ def test_a_llama_is_broken_down_by_role() -> None:
         head=128256 * 4096,
         norm=65 * 4096,
     )
+
+
+def _layers(*numbers: int, dtype: str = "F16") -> list[Tensor]:
+    return [Tensor(f"model.layers.{number}.up_proj.weight", dtype, (4, 2)) for number in numbers]
+
+
+def test_layers_that_lie_in_several_files_are_one_group_across_them() -> None:
+    census = census_of(_layers(0, 1, 4), [*_layers(2, 3), Tensor("lm_head.weight", "F16", (8, 2))])
+    assert [(group.template, group.count, group.file) for group in census.across_files] == [
+        ("model.layers.{0..4}.up_proj.weight", 5, "0.safetensors"),
+        ("lm_head.weight", 1, "1.safetensors"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        (_layers(0, 1), _layers(1, 2)),
+        (_layers(0), _layers(1, dtype="F32")),
+        ([Tensor("a.weight", "F16", (2,))], [Tensor("b.weight", "F16", (2,))]),
+    ],
+    ids=["a layer twice", "of different dtypes", "without layers"],
+)
+def test_groups_that_are_no_layers_of_one_kind_stay_apart_across_files(contents: list[list[Tensor]]) -> None:
+    census = census_of(*contents)
+    assert census.across_files == census.groups
+
+
+def test_kinds_are_merged_over_files_and_layers_whatever_their_numbers() -> None:
+    census = census_of(_layers(0, 1), [*_layers(1, 2), *_layers(3, dtype="F32")])
+    assert [(group.dtype, group.count) for group in census.kinds] == [("F16", 4), ("F32", 1)]
+
+
+@given(files, files)
+def test_no_tensor_is_lost_or_counted_twice_by_merging(one: list[Tensor], other: list[Tensor]) -> None:
+    census = census_of(one, other)
+    for merged in (census.across_files, census.kinds):
+        assert sum(group.count for group in merged) == census.tensors
+        assert sum(group.nbytes for group in merged) == census.stored_bytes
+        assert sum(group.parameters for group in merged) == census.parameters
+
+
+def test_a_census_without_drafts_lacks_them_alone_and_is_itself_where_there_are_none() -> None:
+    plain = census_of(_layers(0, 1))
+    drafting = with_draft_layers(census_of(_layers(0, 1, 2)), 2)
+    assert drafting.without_drafts.groups == plain.groups
+    assert plain.without_drafts is plain
+
+
+def test_a_copy_is_stored_but_neither_loaded_nor_a_parameter() -> None:
+    groups = fold_file(_layers(0, 1), "model.safetensors", {"model.layers.1.up_proj.weight"})
+    census = Census(groups=groups, format="safetensors", files=1, basis="headers")
+    assert (census.stored_bytes, census.loaded_bytes, census.parameters) == (32, 16, 8)
+    assert load_groups(dump_groups(groups), "model.safetensors") == groups
+
+
+def test_groups_are_found_by_the_ends_of_their_names() -> None:
+    census = census_of([*_layers(0), Tensor("model.norm.weight", "F16", (2,))])
+    found = census.find("norm.weight", "lm_head.weight")
+    assert [group.template for group in found] == ["model.norm.weight"]
+
+
+def test_an_empty_checkpoint_has_no_dtype() -> None:
+    assert census_of([]).main_dtype == ""
 
 
 COMPONENTS = sorted((ROOT / "fixtures" / "components").glob("*.json"))
