@@ -62,6 +62,17 @@ def test_weights_are_measured_as_long_as_they_are_neither_divided_nor_converted(
     assert basis(Workload(weight_dtype="bf16")) is Basis.DERIVED
 
 
+def test_converted_weights_take_the_room_of_what_they_are_held_in_and_say_where_their_shapes_are_from() -> (
+    None
+):
+    (rank,) = ranks(LLAMA, TENSORS, Workload())
+    (converted,) = weights_terms(TENSORS, Workload(weight_dtype="fp32"), rank)
+    (as_stored,) = weights_terms(TENSORS, Workload(), rank)
+    assert converted.nbytes == 2 * as_stored.nbytes == 4 * TENSORS.parameters
+    assert as_stored.source == "safetensors headers"
+    assert converted.source == "shapes from safetensors headers; layout of fp32"
+
+
 def test_a_divided_model_s_weights_say_what_the_fullest_of_its_devices_holds() -> None:
     def formula(workload: Workload) -> str:
         return weights_terms(TENSORS, workload, next(ranks(LLAMA, TENSORS, workload)))[0].formula
