@@ -129,6 +129,11 @@ def test_a_single_draft_layer_keeps_all_of_its_experts() -> None:
     assert counted_apart.tensors == census.tensors
 
 
+def test_of_two_layers_one_may_draft() -> None:
+    census = census_of(*((f"model.layers.{n}.mlp.up_proj.weight", (16, 8)) for n in (1, 2)))
+    assert with_draft_layers(census, 2).by_role() == {Role.MLP: 16 * 8, Role.DRAFT: 16 * 8}
+
+
 def test_a_buffer_of_a_draft_layer_is_still_no_parameter() -> None:
     census = census_of(
         ("model.layers.2.self_attn.rotary_emb.inv_freq", (8,)), ("model.layers.2.mlp.up_proj.weight", (16, 8))
@@ -139,7 +144,7 @@ def test_a_buffer_of_a_draft_layer_is_still_no_parameter() -> None:
 
 def test_without_experts_every_parameter_is_active() -> None:
     dense = census_of(("model.layers.0.mlp.up_proj.weight", (16, 8)))
-    assert active_parameters(dense, 2, 2) == 16 * 8
+    assert active_parameters(dense, 8, 2) == 16 * 8
 
 
 @pytest.mark.parametrize(
