@@ -147,6 +147,13 @@ def test_fused_queries_keys_and_values_are_split_by_heads(
     assert _bytes(Workload(tp=tp), architecture, fused) == (queries + keys_and_values) * 64 * 2
 
 
+def test_expert_parallelism_leaves_what_is_beside_the_experts_to_tensor_parallelism() -> None:
+    part = Experts(count=8, active=2, width=256, shared_width=0, gated=True)
+    mixture = replace(LLAMA, layers=(Layer(mixers=LLAMA.layers[0].mixers, feed_forward=part),))
+    beside = census({"model.layers.0.self_attn.q_proj.weight": (64, 64)})
+    assert _bytes(Workload(tp=2, dp=2, ep=4), mixture, beside) == beside.stored_bytes // 2
+
+
 def test_a_scalar_that_is_called_an_output_head_counts_as_one_row() -> None:
     assert _bytes(Workload(tp=2), None, census({"lm_head.weight": ()})) == 64 * 2
 
