@@ -47,6 +47,13 @@ DIFFUSION = "diffusion_pytorch_model"
             ["custom.safetensors"], None, ["custom.safetensors"], "an unusual name", id="an odd name"
         ),
         pytest.param(
+            ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"],
+            None,
+            ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"],
+            "No index names the 2 shards",
+            id="shards whose index is missing",
+        ),
+        pytest.param(
             ["7b/1/" + INDEX, "7b/1/model-00001-of-00004.safetensors"],
             "7b/1/" + INDEX,
             [],
@@ -106,6 +113,10 @@ def test_the_files_that_count(paths: list[str], index: str | None, files: list[s
         (["model.nemo"], "NeMo"),
         (["coreml/unet.mlpackage/Data/weights/weight.bin"], "Core ML"),
         (["a.safetensors", "b.safetensors"], "2 weight files, and none is named as a model's"),
+        (
+            ["model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"],
+            "2 weight files, and none is named as a model's",
+        ),
         (["training_args.bin"], "The repo holds no weights"),
     ],
 )
