@@ -15,6 +15,7 @@ from typing import TypeVar
 # Nine digits at most: a longer number numbers nothing, and Python takes none of some thousand digits for one.
 _NUMBERED_PART = re.compile(r"\.(0|[1-9][0-9]{0,8})(?=\.|$)", re.MULTILINE)
 _BRACES = re.compile(r"\{(\d+(?:\.\.\d+)?(?:,\d+(?:\.\.\d+)?)*)\}")
+_EITHER = re.compile(rf"{_BRACES.pattern}|(?<=\.)(0|[1-9][0-9]{{0,8}})(?=\.|$)")
 # No layer, expert or block is numbered beyond this; a template that claims so would take forever to expand.
 _MOST_NAMES = 10_000_000
 # A name has a layer, an expert, a block or two; what follows of it is folded number by number.
@@ -80,22 +81,21 @@ def pattern(template: str) -> str:
     return _NUMBERED_PART.sub(".{}", _BRACES.sub("{}", template))
 
 
-def cut_at_numbers(template: str) -> tuple[str, list[int], str] | None:
-    """A template cut at its first numbered part, which in a model's tensor names is the layer.
+def cut_at_numbers(template: str, *, last: bool = False) -> tuple[str, list[int], str] | None:
+    """A template cut at its first numbered part, which in a model's tensor names is the layer, or at its last.
 
     >>> cut_at_numbers("model.layers.{3..5}.mlp.experts.{0..7}.w")
     ('model.layers.', [3, 4, 5], '.mlp.experts.{0..7}.w')
-    >>> cut_at_numbers("h.7.attn.w"), cut_at_numbers("lm_head.weight")
-    (('h.', [7], '.attn.w'), None)
+    >>> cut_at_numbers("model.layers.{3..5}.mlp.experts.7.w", last=True)
+    ('model.layers.{3..5}.mlp.experts.', [7], '.w')
+    >>> cut_at_numbers("lm_head.weight") is None
+    True
     """
-    braces, single = _BRACES.search(template), _NUMBERED_PART.search(template)
-    if single and (braces is None or single.start() < braces.start()):
-        start, stop, found = *single.span(1), [int(single[1])]
-    elif braces:
-        start, stop, found = *braces.span(), numbers(braces[1])
-    else:
+    parts = list(_EITHER.finditer(template))
+    if not parts:
         return None
-    return template[:start], found, template[stop:]
+    part = parts[-1 if last else 0]
+    return template[: part.start()], numbers(part[1] or part[2]), template[part.end() :]
 
 
 def leading_numbers(template: str) -> list[int] | None:

@@ -6,8 +6,8 @@ model has, packed weights unpacked and tied copies once) and buffers (saved stat
 
 import json
 import math
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -139,11 +139,8 @@ class Census:
 
         A merged group's file is that of its first member; its template names the layers of all.
         """
-        alike: dict[tuple[object, ...], list[TensorGroup]] = {}
-        for group in self.groups:
-            before, _, after = templates.cut_at_numbers(group.template) or (group.template, [], "")
-            alike.setdefault((before, after, *_likeness(group)), []).append(group)
-        return tuple(merged for members in alike.values() for merged in _over_layers(members))
+        # The experts of one layer may be divided among files, and then the layers are.
+        return tuple(_over_numbers(_over_numbers(self.groups, last=True), last=False))
 
     @cached_property
     def kinds(self) -> tuple[TensorGroup, ...]:
@@ -185,19 +182,23 @@ class Census:
         return replace(self, groups=tuple(map(change, self.groups)), notes=(*self.notes, *notes))
 
 
-def _over_layers(members: Sequence[TensorGroup]) -> Sequence[TensorGroup]:
-    """Groups that differ in their layers as one; as they are where two of them share a layer."""
-    layers = [number for group in members for number in group.layers or ()]
-    if len(members) == 1 or not layers or len(set(layers)) < len(layers):
-        return members
-    before, _, after = templates.cut_at_numbers(members[0].template) or ("", [], "")
-    return [
-        replace(
-            members[0],
-            template=templates.with_numbers(before, layers, after),
-            count=sum(group.count for group in members),
-        )
-    ]
+def _over_numbers(groups: Iterable[TensorGroup], *, last: bool) -> Iterator[TensorGroup]:
+    """Groups that differ only in the numbers of their first numbered part, or their last, as one.
+
+    They stay as they are where two of them share a number.
+    """
+    alike: defaultdict[tuple[str, str, tuple[object, ...]], list[tuple[TensorGroup, list[int]]]]
+    alike = defaultdict(list)
+    for group in groups:
+        before, found, after = templates.cut_at_numbers(group.template, last=last) or (group.template, [], "")
+        alike[before, after, _likeness(group)].append((group, found))
+    for (before, after, _), members in alike.items():
+        numbers = [number for _, found in members for number in found]
+        if len(members) == 1 or not numbers or len(set(numbers)) < len(numbers):
+            yield from (group for group, _ in members)
+        else:
+            template = templates.with_numbers(before, numbers, after)
+            yield replace(members[0][0], template=template, count=sum(group.count for group, _ in members))
 
 
 def _likeness(group: TensorGroup) -> tuple[object, ...]:

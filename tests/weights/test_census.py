@@ -156,6 +156,16 @@ def test_layers_that_lie_in_several_files_are_one_group_across_them() -> None:
     ]
 
 
+def test_experts_of_one_layer_that_lie_in_several_files_are_one_group_with_those_of_other_layers() -> None:
+    def experts(layer: int, *numbers: int) -> list[Tensor]:
+        return [Tensor(f"model.layers.{layer}.experts.{number}.w1", "F16", (2, 2)) for number in numbers]
+
+    census = census_of(experts(3, 0, 1), [*experts(3, 2, 3), *experts(4, 0)], experts(4, 1, 2, 3))
+    assert [(group.template, group.count) for group in census.across_files] == [
+        ("model.layers.{3..4}.experts.{0..3}.w1", 8)
+    ]
+
+
 @pytest.mark.parametrize(
     "contents",
     [
