@@ -30,6 +30,15 @@ _LARGEST = 2**63
 _QUANTITY = re.compile(r"\s*(\d{1,19}(?:\.\d{1,19})?)\s*([a-z]*)\s*", re.IGNORECASE)
 
 
+def round_up(number: int, multiple: int) -> int:
+    """The least multiple that is no smaller.
+
+    >>> round_up(50257, 64), round_up(128, 64)
+    (50304, 128)
+    """
+    return -(-number // multiple) * multiple
+
+
 def parse_size(text: str) -> int:
     """Read a number of bytes with its unit.
 

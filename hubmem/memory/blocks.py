@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from hubmem import templates
 from hubmem.memory.sharding import Rank
-from hubmem.units import MIB
+from hubmem.units import MIB, round_up
 from hubmem.weights.census import TensorGroup
 
 # kSmallSize: what is no larger lies in a pool of its own, whose blocks are cut to the tensor.
@@ -40,7 +40,7 @@ def block_bytes(sizes: Iterable[int]) -> int:
     free: list[int] = []
     total = 0
     for size in sizes:
-        block = needed = _up(size, _BLOCK_MULTIPLE)
+        block = needed = round_up(size, _BLOCK_MULTIPLE)
         if needed > _SMALL:
             place = bisect_left(free, needed)
             block = free.pop(place) if place < len(free) else _segment(needed)
@@ -88,8 +88,4 @@ def _joined(template: str) -> str:
 
 
 def _segment(needed: int) -> int:
-    return _SHARED_SEGMENT if needed < _OWN_SEGMENT_FROM else _up(needed, _SEGMENT_MULTIPLE)
-
-
-def _up(nbytes: int, multiple: int) -> int:
-    return -(-nbytes // multiple) * multiple
+    return _SHARED_SEGMENT if needed < _OWN_SEGMENT_FROM else round_up(needed, _SEGMENT_MULTIPLE)

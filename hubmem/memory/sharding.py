@@ -16,6 +16,7 @@ from hubmem.errors import UsageError
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts, FeedForward, Layer
 from hubmem.models.mixers import Attention, Kept, LatentAttention, Mixer, Recurrent
+from hubmem.units import round_up
 from hubmem.weights.census import Census, TensorGroup
 from hubmem.weights.roles import Role
 
@@ -244,8 +245,7 @@ def padded_vocabulary(rows: int, tp: int) -> int:
     >>> padded_vocabulary(50257, 2), padded_vocabulary(128256, 4)
     (50304, 128256)
     """
-    multiple = _VOCABULARY_MULTIPLE * tp
-    return -(-rows // multiple) * multiple
+    return round_up(rows, _VOCABULARY_MULTIPLE * tp)
 
 
 def _indivisible_layers(architecture: Architecture, tp: int) -> Iterator[str]:

@@ -20,7 +20,7 @@ from hubmem.memory.vllm_profile import V1, Limits, Rules, bounds_of, profile_ter
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Attention, LatentAttention
-from hubmem.units import GIB, format_binary
+from hubmem.units import GIB, format_binary, round_up
 from hubmem.weights.census import TensorGroup
 from hubmem.weights.roles import Role
 
@@ -274,5 +274,5 @@ def _filled_mxfp4_bytes(group: TensorGroup) -> int:
     if group.role is not Role.EXPERTS or not group.template.endswith(_MXFP4_VALUES):
         return 0
     inputs = 2 * prod(group.shape[-2:])
-    filled = -(-inputs // _MXFP4_MULTIPLE) * _MXFP4_MULTIPLE
+    filled = round_up(inputs, _MXFP4_MULTIPLE)
     return group.nbytes * (filled - inputs) // inputs

@@ -9,6 +9,7 @@ from hubmem.models.attention import full
 from hubmem.models.config import Config
 from hubmem.models.dimensions import hidden_size
 from hubmem.models.mixers import Mixer
+from hubmem.units import round_up
 
 # Widths are rounded up to a multiple of this.
 _MULTIPLE = 256
@@ -31,7 +32,7 @@ def feed_forward(config: Config, layer: int) -> FeedForward:
         return None
     stated = block.optional_positive("intermediate_size")
     wanted = int(2 * (block.number("ffn_mult") or 0) * hidden_size(config) / 3)
-    return Dense(width=stated or -(-wanted // _MULTIPLE) * _MULTIPLE, gated=True)
+    return Dense(width=stated or round_up(wanted, _MULTIPLE), gated=True)
 
 
 def _part(config: Config, layer: int, name: str) -> Config:

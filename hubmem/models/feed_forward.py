@@ -6,6 +6,7 @@ from dataclasses import replace
 from hubmem.models.architecture import Dense, Experts, FeedForward
 from hubmem.models.config import Config
 from hubmem.models.dimensions import hidden_size
+from hubmem.units import round_up
 
 FeedForwardReader = Callable[[Config, int], FeedForward]
 """The feed-forward part of the layer with that number."""
@@ -99,7 +100,7 @@ def lfm(config: Config, layer: int) -> FeedForward:
     if config.boolean("block_auto_adjust_ff_dim"):
         multiple = config.positive("block_multiple_of")
         wanted = int(int(2 * one / 3) * (config.number("block_ffn_dim_multiplier") or 1))
-        one = -(-wanted // multiple) * multiple
+        one = round_up(wanted, multiple)
     return Dense(width=one, gated=True)
 
 

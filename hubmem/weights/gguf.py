@@ -13,6 +13,7 @@ from math import prod
 from typing import Any
 
 from hubmem.errors import MalformedWeights
+from hubmem.units import round_up
 from hubmem.weights import ggml
 from hubmem.weights.safetensors import Tensor
 
@@ -139,7 +140,7 @@ class _Walk:
             self._tensor()
         if len({tensor.name for tensor, _, _ in self.table}) < len(self.table):
             raise _Broken("two tensors have the same name.")
-        self.position = _aligned(self.position, self.alignment)
+        self.position = round_up(self.position, self.alignment)
         return Header(
             metadata=self.metadata, tensors=[tensor for tensor, _, _ in self.table], nbytes=self.position
         )
@@ -276,12 +277,8 @@ def _check_offsets(walk: _Walk, file_nbytes: int) -> None:
             raise _Broken(
                 f"tensor {tensor.name[:100]!r} begins at {offset:,}; those before it end at {reached:,}."
             )
-        reached = _aligned(reached + kind.nbytes(prod(tensor.shape)), walk.alignment)
+        reached = round_up(reached + kind.nbytes(prod(tensor.shape)), walk.alignment)
     last = walk.table[-1] if walk.table else None
     end = walk.position + (last[2] + last[1].nbytes(prod(last[0].shape)) if last else 0)
     if end > file_nbytes:
         raise _Broken(f"its tensors end at byte {end:,}, the file at {file_nbytes:,}.")
-
-
-def _aligned(position: int, alignment: int) -> int:
-    return -(-position // alignment) * alignment

@@ -24,6 +24,7 @@ from hubmem.memory.programs.operators import (
     unary,
 )
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
+from hubmem.units import round_up
 
 # The widest head the flash kernel takes (sdp_utils.cpp, check_head_dim_size_flash).
 _WIDEST_FLASH_HEAD = 256
@@ -116,7 +117,7 @@ def _flash(tape: Tape, call: Call, given: Given) -> Value:
     """
     q, k, v, _ = given
     out, lse = _output(call, q), _log_sum_exp(call)
-    rounded = call.heads * -(-call.key_dim // 32) * 32
+    rounded = call.heads * round_up(call.key_dim, 32)
     scratch = [
         Storage("attention backward, fp32 sums", "q", rounded, FLOAT32),
         Storage("attention backward, row sums", "a", call.heads, FLOAT32),
