@@ -17,8 +17,8 @@ from hubmem.hub.siblings import Sibling, quantized_siblings
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import bytes_per_token, cache_bytes
 from hubmem.memory.engines import engine_of
-from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Plan
+from hubmem.memory.planning import plan_workload
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Experts
 from hubmem.models.families import read_architecture
@@ -275,22 +275,13 @@ class _Planner:
 
     def __init__(self, architecture: Architecture | None, census: Census) -> None:
         self._model = architecture, census
-        self._plan = cache(partial(_plan, architecture, census))
+        self._plan = cache(partial(plan_workload, architecture, census))
 
     def __call__(self, workload: Workload) -> Plan:
         return self._plan(workload)
 
     def __reduce__(self) -> tuple[type["_Planner"], tuple[Architecture | None, Census]]:
         return _Planner, self._model
-
-
-def _plan(architecture: Architecture | None, census: Census, workload: Workload) -> Plan:
-    if not workload.train:
-        return plan_inference(architecture, census, workload)
-    # A tenth of what an answer imports, which one about inference does not need.
-    from hubmem.memory.training import plan_training
-
-    return plan_training(architecture, census, workload)
 
 
 def _host(snapshot: Snapshot, census: Census, bits_per_second: int) -> Host:

@@ -13,9 +13,10 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 # Nine digits at most: a longer number numbers nothing, and Python takes none of some thousand digits for one.
-_NUMBERED_PART = re.compile(r"\.(0|[1-9][0-9]{0,8})(?=\.|$)", re.MULTILINE)
+_NUMBER = r"(0|[1-9][0-9]{0,8})(?=\.|$)"
+_NUMBERED_PART = re.compile(rf"\.{_NUMBER}", re.MULTILINE)
 _BRACES = re.compile(r"\{(\d+(?:\.\.\d+)?(?:,\d+(?:\.\.\d+)?)*)\}")
-_EITHER = re.compile(rf"{_BRACES.pattern}|(?<=\.)(0|[1-9][0-9]{{0,8}})(?=\.|$)")
+_EITHER = re.compile(rf"{_BRACES.pattern}|(?<=\.){_NUMBER}")
 # No layer, expert or block is numbered beyond this; a template that claims so would take forever to expand.
 _MOST_NAMES = 10_000_000
 # A name has a layer, an expert, a block or two; what follows of it is folded number by number.

@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from hubmem.errors import UsageError
-from hubmem.memory.inference import plan_inference
-from hubmem.memory.plan import Plan
+from hubmem.memory.planning import plan_workload
 from hubmem.memory.rule import Example, Question, Rule, Symbols
-from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
 from hubmem.units import GIB
@@ -347,7 +345,7 @@ class _Model:
     ) -> None:
         self._architecture, self._census, self._workload = architecture, census, workload
         self._bits = named_bits(workload.weight_dtype) if workload.weight_dtype else bits
-        self._plan = cache(self._plan_for)
+        self._plan = cache(partial(plan_workload, architecture, census))
 
     def compare(self, rule: Rule) -> Comparison:
         nbytes = tuple(map(int, rule.nbytes(self._symbols(rule.question))))
@@ -356,10 +354,6 @@ class _Model:
         except UsageError as error:
             return Comparison(rule=rule, nbytes=nbytes, exact=None, unanswered=str(error))
         return Comparison(rule=rule, nbytes=nbytes, exact=exact)
-
-    def _plan_for(self, workload: Workload) -> Plan:
-        plan = plan_training if workload.train else plan_inference
-        return plan(self._architecture, self._census, workload)
 
     def _symbols(self, question: Question) -> Symbols:
         workload, architecture = self._workload, self._architecture

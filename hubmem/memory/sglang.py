@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
-from hubmem import dtypes
 from hubmem.memory.device import context_term
-from hubmem.memory.engine_cache import BlockLayout, PagedCache, block_layout, without_windows
+from hubmem.memory.engine_cache import BlockLayout, block_layout, without_windows
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.sharding import Rank
 from hubmem.memory.vllm import Worker, without_drafts
@@ -77,10 +76,8 @@ class _Server:
         architecture = self._architecture
         if architecture is None or not architecture.generates:
             return None
-        model = 8 * self.worker.itemsize(architecture)
-        cache = dtypes.find(self._workload.kv_dtype) if self._workload.kv_dtype else None
-        settings = PagedCache(block_tokens=1, cache_bits=cache.bits if cache else model, model_bits=model)
-        layout = block_layout(without_windows(architecture), settings)
+        tokens = replace(self.worker.cache_settings(architecture), block_tokens=1)
+        layout = block_layout(without_windows(architecture), tokens)
         return layout if layout and all(kind.kind == "full" for kind in layout.kinds) else None
 
     def activations(self) -> Iterator[Term]:

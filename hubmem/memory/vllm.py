@@ -5,6 +5,7 @@ Rules are those of vLLM 0.11 (its V1 engine) unless another version is named.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 from hubmem import dtypes
@@ -89,7 +90,7 @@ def _reserved(serving: Moment) -> tuple[float, float]:
     return low, high
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Worker:
     """One rank's process."""
 
@@ -152,20 +153,20 @@ class Worker:
         formula = f"as logs show for the default capture sizes; {counted} the share"
         return (_assumed("CUDA graphs", *_GRAPHS, formula),)
 
-    @property
+    @cached_property
     def layout(self) -> BlockLayout | None:
         """How the cache lies in blocks on this rank."""
-        architecture, workload = self.rank.architecture, self.rank.workload
+        architecture = self.rank.architecture
         if architecture is None or not architecture.generates:
             return None
-        model = compute_dtype(architecture, workload, self.rank.census.main_dtype).bits
-        cache = dtypes.find(workload.kv_dtype) if workload.kv_dtype else None
-        settings = PagedCache(
-            cache_bits=cache.bits if cache else model,
-            model_bits=model,
-            max_batched_tokens=self.limits.tokens,
-        )
-        return block_layout(architecture, settings)
+        cache = self.cache_settings(architecture)
+        return block_layout(architecture, replace(cache, max_batched_tokens=self.limits.tokens))
+
+    def cache_settings(self, architecture: Architecture) -> PagedCache:
+        """The widths of what is cached: as the user set it, else the model's."""
+        kv_dtype, model = self.rank.workload.kv_dtype, 8 * self.itemsize(architecture)
+        cache = dtypes.find(kv_dtype) if kv_dtype else None
+        return PagedCache(cache_bits=cache.bits if cache else model, model_bits=model)
 
     def notes(self) -> Iterator[str]:
         """What is left out."""
