@@ -9,7 +9,7 @@ from typing import Any
 from hubmem import dtypes
 from hubmem.errors import UsageError
 from hubmem.fit.gpus import USUAL, Target, parse_target
-from hubmem.fit.hosting import USUAL_BANDWIDTH, parse_bandwidth
+from hubmem.fit.hosting import USUAL_BANDWIDTH
 from hubmem.fit.own_gpus import read_own_gpus
 from hubmem.memory.contradictions import refuse_contradictions
 from hubmem.memory.engine_cache import CELL_TYPES
@@ -17,6 +17,7 @@ from hubmem.memory.engines import Engine, engine_of
 from hubmem.memory.workload import DEFAULT_CONTEXT, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import CachePolicy
+from hubmem.units import parse_bandwidth
 from hubmem.weights import precision
 
 

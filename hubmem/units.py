@@ -5,6 +5,7 @@ drivers and frameworks report it so; bytes received over a network are shown in 
 """
 
 import re
+from collections.abc import Mapping, Sequence
 
 from hubmem.errors import UsageError
 
@@ -25,9 +26,16 @@ _BYTE_UNITS = {
 }
 # "32k" of context is 32,768 tokens in every model card that writes it so.
 _TOKEN_UNITS = {"": 1, "k": 2**10, "m": 2**20}
-# Nothing measured in bytes or tokens comes near 2**63, which has 19 digits; beyond it lies a typing error.
+# In bits a second. The one unit whose case matters: MB/s are bytes, Mb/s are bits.
+_SPEED_UNITS = {
+    f"{prefix}{unit}": bits * 1000**power
+    for prefixes in ("kmgt", "KMGT")
+    for power, prefix in enumerate(prefixes, start=1)
+    for unit, bits in (("bit/s", 1), ("bps", 1), ("b/s", 1), ("B/s", 8))
+}
+# No quantity comes near 2**63, which has 19 digits; beyond it lies a typing error.
 _LARGEST = 2**63
-_QUANTITY = re.compile(r"\s*(\d{1,19}(?:\.\d{1,19})?)\s*([a-z]*)\s*", re.IGNORECASE)
+_QUANTITY = re.compile(r"\s*(\d{1,19}(?:\.\d{1,19})?)\s*([a-z/]*)\s*", re.IGNORECASE)
 
 
 def round_up(number: int, multiple: int) -> int:
@@ -63,12 +71,28 @@ def parse_tokens(text: str) -> int:
     return _parse(text, _TOKEN_UNITS, "a number of tokens such as 8192 or 32k")
 
 
-def _parse(text: str, units: dict[str, int], expected: str) -> int:
+def parse_bandwidth(text: str) -> int:
+    """Read a network's speed, in bits a second.
+
+    >>> parse_bandwidth("1Gbit/s"), parse_bandwidth("100 Mbps"), parse_bandwidth("50MB/s")
+    (1000000000, 100000000, 400000000)
+
+    Raises:
+        UsageError: the text is not a positive number followed by a unit of speed.
+    """
+    return _parse(text, _SPEED_UNITS, "a speed such as 1Gbit/s, 100Mbit/s or 50MB/s")
+
+
+def _parse(text: str, units: Mapping[str, int], expected: str) -> int:
+    """The quantity in the smallest unit, rounded down where its decimals go beyond that."""
     match = _QUANTITY.fullmatch(text)
-    unit = units.get(match[2].lower()) if match else None
+    unit = units.get(match[2], units.get(match[2].lower())) if match else None
     if match is None or unit is None:
         raise UsageError(f"{text!r} is not {expected}.")
-    value = int(match[1]) * unit if match[1].isdigit() else int(float(match[1]) * unit)
+    whole, _, decimals = match[1].partition(".")
+    value, rest = divmod(int(whole + decimals) * unit, 10 ** len(decimals))
+    if rest and unit == 1:
+        raise UsageError(f"{text!r} is not whole: expected {expected}.")
     if not 0 < value < _LARGEST:
         raise UsageError(f"{text!r} is out of range: expected {expected}.")
     return value
@@ -89,35 +113,29 @@ def format_binary(nbytes: int) -> str:
     >>> format_binary(327_680), format_binary(141_107_412_992), format_binary(3 * 2**40), format_binary(7)
     ('320 KiB', '131.42 GiB', '3,072 GiB', '7 B')
     """
-    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-        if nbytes >= unit:
-            return f"{_short(nbytes / unit)} {name}"
-    return f"{nbytes} B"
+    value, unit = _scaled(nbytes, ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"), (1, "B")))
+    return f"{_short(value)} {unit}"
 
 
 def format_decimal(nbytes: int) -> str:
     """Bytes in decimal units, as network tools show them.
 
-    >>> format_decimal(17_300), format_decimal(940), format_decimal(12_700_000)
-    ('17 kB', '940 B', '13 MB')
+    >>> format_decimal(17_300), format_decimal(940), format_decimal(12_700_000), format_decimal(999_600)
+    ('17 kB', '940 B', '13 MB', '1 MB')
     """
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if nbytes >= unit:
-            return f"{nbytes / unit:,.0f} {name}"
-    return f"{nbytes} B"
+    value, unit = _scaled(nbytes, ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "B")))
+    return f"{value:,.0f} {unit}"
 
 
 def format_count(number: int) -> str:
     """A large count as people say it.
 
-    >>> format_count(70_553_706_496), format_count(124_439_808), format_count(512)
-    ('70.6 B', '124 M', '512')
+    >>> format_count(70_553_706_496), format_count(124_439_808), format_count(999_885_952), format_count(512)
+    ('70.6 B', '124 M', '1.0 B', '512')
     """
-    for unit, name in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if number >= unit:
-            value = number / unit
-            return f"{value:.0f} {name}" if value >= 100 else f"{value:.1f} {name}"
-    return str(number)
+    value, unit = _scaled(number, ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"), (1, "")))
+    decimals = 1 if unit and value < 99.95 else 0
+    return f"{value:.{decimals}f} {unit}".rstrip()
 
 
 def format_tokens(tokens: int) -> str:
@@ -129,6 +147,15 @@ def format_tokens(tokens: int) -> str:
     return f"{tokens // KIB}k" if tokens >= KIB and tokens % KIB == 0 else f"{tokens:,}"
 
 
+def _scaled(number: int, units: Sequence[tuple[int, str]]) -> tuple[float, str]:
+    """A number in the largest unit that leaves a whole part once it is rounded to three digits.
+
+    >>> _scaled(999_600, ((10**6, "M"), (10**3, "k"), (1, "")))
+    (0.9996, 'M')
+    """
+    size, name = next((unit for unit in units if number >= 0.9995 * unit[0]), units[-1])
+    return number / size, name
+
+
 def _short(value: float) -> str:
-    text = f"{value:,.2f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{value:,.2f}".rstrip("0").rstrip(".")

@@ -5,9 +5,11 @@ from hubmem.errors import UsageError
 from hubmem.units import (
     GIB,
     format_binary,
+    format_count,
     format_decimal,
     format_gib,
     format_tokens,
+    parse_bandwidth,
     parse_size,
     parse_tokens,
 )
@@ -17,8 +19,9 @@ from hypothesis import strategies as st
 
 @pytest.mark.parametrize(
     ("text", "nbytes"),
-    [("1GiB", 2**30), ("1GB", 10**9), ("0.5 gib", 2**29), ("80 GB", 80 * 10**9), ("7b", 7), ("2TiB", 2**41)],
-)
+    [("1GiB", 2**30), ("1GB", 10**9), ("0.5 gib", 2**29), ("80 GB", 80 * 10**9), ("7b", 7), ("2TiB", 2**41),
+     ("1.001GB", 1_001_000_000)],
+)  # fmt: skip
 def test_a_size_has_the_unit_it_says(text, nbytes):
     assert parse_size(text) == nbytes
 
@@ -33,10 +36,35 @@ def test_what_is_no_size_is_refused(text):
         parse_size(text)
 
 
-@pytest.mark.parametrize("text", ["", "k", "-1k", "1.5.2k", "0", "8 GiB", "9" * 40, "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "k", "-1k", "1.5.2k", "0", "0.5", "8192.5", "8 GiB", "9" * 40, "9" * 5000]
+)
 def test_what_is_no_number_of_tokens_is_refused(text):
     with pytest.raises(UsageError):
         parse_tokens(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fast", "1", "1Gbit", "0Gbit/s", "-1Gbit/s", "1e9bit/s", "9" * 30 + "Gbit/s"]
+)
+def test_what_is_no_speed_is_refused(text):
+    with pytest.raises(UsageError):
+        parse_bandwidth(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "bits_per_second"), [("8Mb/s", 8 * 10**6), ("8MB/s", 64 * 10**6), ("1gbps", 10**9)]
+)
+def test_of_a_speed_a_capital_b_means_bytes(text, bits_per_second):
+    assert parse_bandwidth(text) == bits_per_second
+
+
+@pytest.mark.parametrize("number", [999_499, 999_500, 999_885_952, 999_999_999])
+def test_no_number_is_shown_as_a_thousand_of_a_unit(number):
+    """gemma-3-1b-it has 999,885,952 parameters: 1.0 B, not 1000 M."""
+    shown = (format_count(number), format_decimal(number))
+
+    assert not any("1000" in text or "1,000 " in text for text in shown)
 
 
 # Digits, points, signs and units in any order, and any other text.

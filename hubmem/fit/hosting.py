@@ -1,10 +1,8 @@
 """What a model asks of the machine beside its accelerators, and which rented machines it would fit."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hubmem.errors import UsageError
 from hubmem.fit.abilities import cannot_run
 from hubmem.fit.gpus import Machine, Target, find, machines
 from hubmem.fit.splits import is_divided
@@ -14,9 +12,6 @@ from hubmem.units import GIB
 
 USUAL_BANDWIDTH = "1Gbit/s"
 """Of the usual network card, for a download nobody has said the speed of."""
-
-_SPEED = re.compile(r"\s*(\d{1,12}(?:\.\d{1,12})?)\s*([kmgtKMGT])(bit/s|bps|b/s|B/s)\s*")
-_FASTEST = 10**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,22 +89,3 @@ def _counts(workload: Workload, most: int) -> Sequence[int]:
 
 def _memory(machine: Machine) -> int:
     return machine.gpus * find(machine.gpu).memory_bytes
-
-
-def parse_bandwidth(text: str) -> int:
-    """A network's speed in bits a second: `1Gbit/s`, `100Mbps`, `50MB/s`.
-
-    >>> parse_bandwidth("1Gbit/s"), parse_bandwidth("100 Mbps"), parse_bandwidth("50MB/s")
-    (1000000000, 100000000, 400000000)
-
-    Raises:
-        UsageError: it is not one.
-    """
-    match = _SPEED.fullmatch(text)
-    if match is None:
-        raise UsageError(f"{text!r} is not a speed such as 1Gbit/s, 100Mbit/s or 50MB/s.")
-    bits = 8 if match[3].startswith("B") else 1
-    speed = int(float(match[1]) * bits * 1000 ** ("kmgt".index(match[2].lower()) + 1))
-    if not 0 < speed < _FASTEST:
-        raise UsageError(f"{text!r} is out of range: a speed is more than 0 and less than 1,000,000 Tbit/s.")
-    return speed

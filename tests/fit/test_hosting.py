@@ -2,9 +2,8 @@
 
 import pytest
 from hubmem import inspect
-from hubmem.errors import UsageError
 from hubmem.fit.gpus import find
-from hubmem.fit.hosting import Host, parse_bandwidth
+from hubmem.fit.hosting import Host
 from hubmem.fit.verdict import Answer, hold
 from hubmem.report import Report
 from hubmem.units import GIB
@@ -83,14 +82,6 @@ def test_a_division_that_is_asked_for_needs_as_many_gpus():
 
 def test_nothing_is_searched_unasked():
     assert inspect("openai-community/gpt2", offline=True).offers is None
-
-
-@pytest.mark.parametrize(
-    "text", ["", "fast", "1", "1Gbit", "0Gbit/s", "-1Gbit/s", "1e9bit/s", "9" * 30 + "Gbit/s"]
-)
-def test_what_is_no_speed_is_a_usage_error(text):
-    with pytest.raises(UsageError):
-        parse_bandwidth(text)
 
 
 def test_a_host_needs_ram_for_both():

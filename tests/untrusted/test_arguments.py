@@ -6,10 +6,10 @@ from contextlib import suppress
 import pytest
 from hubmem.errors import HubmemError, UsageError
 from hubmem.fit.gpus import parse_target
-from hubmem.fit.hosting import parse_bandwidth
 from hubmem.hub.opening import split_revision
 from hubmem.hub.remote import check_repo_id
 from hubmem.request import Request
+from hubmem.units import parse_bandwidth
 from hypothesis import example, given
 from hypothesis import strategies as st
 
