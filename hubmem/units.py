@@ -90,7 +90,8 @@ def _parse(text: str, units: Mapping[str, int], expected: str) -> int:
     if match is None or unit is None:
         raise UsageError(f"{text!r} is not {expected}.")
     whole, _, decimals = match[1].partition(".")
-    value, rest = divmod(int(whole + decimals) * unit, 10 ** len(decimals))
+    scale: int = 10 ** len(decimals)
+    value, rest = divmod(int(whole + decimals) * unit, scale)
     if rest and unit == 1:
         raise UsageError(f"{text!r} is not whole: expected {expected}.")
     if not 0 < value < _LARGEST:

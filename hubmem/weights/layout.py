@@ -125,13 +125,13 @@ def choose(paths: Iterable[str], selection: Selection = Selection()) -> Layout:
         UsageError: the selection names what is not there.
     """
     names = set(paths)
-    if selection.file:
-        return _picked(names, selection.file)
     folder = selection.subfolder.strip("/") + "/" if selection.subfolder else ""
-    here = {name for name in names if name.startswith(folder) and "/" not in name[len(folder) :]}
-    if folder and not any(name.startswith(folder) for name in names):
-        raise UsageError(f"The repo has no folder {selection.subfolder}.", hint=_folders_hint(names))
     inside = {name for name in names if name.startswith(folder)}
+    if folder and not inside:
+        raise UsageError(f"The repo has no folder {selection.subfolder}.", hint=_folders_hint(names))
+    if selection.file:
+        return _picked(inside, folder, selection.file)
+    here = {name for name in inside if "/" not in name[len(folder) :]}
     named = _named(here, folder, selection.variant)
     if named:
         return replace(named, notes=(*named.notes, *_passed_over(inside, here, folder, named)))
@@ -139,7 +139,16 @@ def choose(paths: Iterable[str], selection: Selection = Selection()) -> Layout:
         raise UsageError(
             f"The repo has no weights of variant {selection.variant!r}.", hint=_variants_hint(here)
         )
-    return _only_variants(here, folder) or _gguf(here) or _torch(here) or _gguf(inside) or _unusual(inside)
+    found = _only_variants(here, folder) or _under_other_names(here, inside)
+    if found is None:
+        raise _unreadable(inside)
+    return found
+
+
+def _under_other_names(here: set[str], inside: set[str]) -> Layout | None:
+    """Files that no loader has a name for: those beside the config, else those of folders below."""
+    beside = _gguf(here) or _safetensors(here) or _torch(here)
+    return beside or _gguf(inside) or _safetensors(inside) or _shards(sorted(filter(is_weights, inside)))
 
 
 def _named(here: set[str], folder: str, variant: str | None) -> Layout | None:
@@ -150,10 +159,16 @@ def _named(here: set[str], folder: str, variant: str | None) -> Layout | None:
 
 def _only_variants(here: set[str], folder: str) -> Layout | None:
     """Where there is no plain file, loaders want to be told a variant; the first there is, with a note."""
-    variants = sorted({match[1] for name in here if (match := _VARIANT.search(name))})
+    variants = _variants(here)
     found = _named(here, folder, variants[0]) if variants else None
-    note = f"Only variants are stored ({', '.join(variants)}); {variants[0] if variants else ''} is counted."
-    return replace(found, notes=(*found.notes, note)) if found else None
+    if found is None:
+        return None
+    note = f"Only variants are stored ({', '.join(variants)}); {variants[0]} is counted."
+    return replace(found, notes=(*found.notes, note))
+
+
+def _variants(here: set[str]) -> list[str]:
+    return sorted({match[1] for name in here if (match := _VARIANT.search(name))})
 
 
 def _with_stem(here: set[str], stem: str, suffix: str, variant: str | None) -> Layout | None:
@@ -229,53 +244,59 @@ def _stem(path: str) -> str:
     return _GGUF_SPLIT.sub("", posixpath.basename(path)).removesuffix(".gguf")
 
 
-def _torch(here: set[str]) -> Layout | None:
-    """Pickled PyTorch weights under other names: Meta's parts, or the only file there is."""
-    pickled = sorted(name for name in here if is_weights(name) and _format_of(name) == "torch")
-    consolidated = tuple(name for name in pickled if posixpath.basename(name).startswith("consolidated."))
-    if consolidated:
-        return Layout(index=None, files=consolidated, format="torch")
-    if len(pickled) == 1:
-        return Layout(
-            index=None,
-            files=(pickled[0],),
-            format="torch",
-            notes=(f"Weights are in {pickled[0]}, an unusual name.",),
-        )
-    return None
-
-
-def _unusual(names: set[str]) -> Layout:
-    """A layout no loader has a fixed name for: one odd index, one odd file, or shards whose index is missing."""
-    indexes = sorted(name for name in names if name.endswith(".safetensors.index.json"))
+def _safetensors(names: set[str]) -> Layout | None:
+    """One odd index, the only file there is, or shards whose index is missing."""
+    indexes = [name for name in names if name.endswith(".safetensors.index.json")]
     if len(indexes) == 1:
         return Layout(index=indexes[0], files=())
-    singles = sorted(name for name in names if name.endswith(".safetensors"))
-    if len(singles) == 1:
-        return Layout(
-            index=None, files=(singles[0],), notes=(f"Weights are in {singles[0]}, an unusual name.",)
-        )
+    files = sorted(name for name in names if name.endswith(".safetensors"))
+    return _alone(files) or _shards(files)
+
+
+def _torch(here: set[str]) -> Layout | None:
+    """Pickled PyTorch weights: Meta's parts, the only file there is, or shards whose index is missing."""
+    files = sorted(name for name in here if is_weights(name) and _format_of(name) == "torch")
+    parts = tuple(name for name in files if posixpath.basename(name).startswith("consolidated."))
+    return Layout(index=None, files=parts, format="torch") if parts else _alone(files) or _shards(files)
+
+
+def _alone(files: Sequence[str]) -> Layout | None:
+    """The only file there is."""
+    if len(files) != 1:
+        return None
+    note = f"Weights are in {files[0]}, an unusual name."
+    return Layout(index=None, files=(files[0],), format=_format_of(files[0]), notes=(note,))
+
+
+def _shards(files: Sequence[str]) -> Layout | None:
+    """Shards whose index is missing, where all of them are there."""
+    if not _is_whole_set(files):
+        return None
+    note = f"No index names the {len(files)} shards; all are counted, as vLLM loads them."
+    return Layout(index=None, files=tuple(files), format=_format_of(files[0]), notes=(note,))
+
+
+def _unreadable(names: set[str]) -> NoWeights:
+    """Why none of a repo's files can be taken for its weights."""
     weights = sorted(filter(is_weights, names))
-    if _is_whole_set(weights):
-        return Layout(
-            index=None,
-            files=tuple(weights),
-            format=_SUFFIXES[posixpath.splitext(weights[0])[1]],
-            notes=(f"No index names the {len(weights)} shards; all are counted, as vLLM loads them.",),
-        )
     if weights:
-        raise NoWeights(
-            f"{len(weights)} weight files, and none is named as a model's: {', '.join(weights[:3])}, …",
+        number = (
+            "1 weight file, and it is not"
+            if len(weights) == 1
+            else f"{len(weights)} weight files, and none is"
+        )
+        return NoWeights(
+            f"{number} named as a model's: {_some(weights, 3)}.",
             hint="Pick one with --file, or a folder with --subfolder.",
         )
     # Some formats are folders.
     present = [label for end, label in _OTHER_FORMATS if any(f"{end}/" in f"{name}/" for name in names)]
     if present:
-        raise NoWeights(
+        return NoWeights(
             f"The repo holds {' and '.join(dict.fromkeys(present))} alone, which hubmem does not read.",
             hint="Look for the repo it was converted from: its card usually names it as base model.",
         )
-    raise NoWeights(
+    return NoWeights(
         "The repo holds no weights.", hint="Is it a dataset, a tokenizer or a repo still to be filled?"
     )
 
@@ -293,8 +314,12 @@ def _is_whole_set(files: Sequence[str]) -> bool:
     return numbers == [(number, len(files)) for number in range(1, len(files) + 1)]
 
 
-def _format_of(name: str) -> FormatName | None:
-    return _SUFFIXES.get(posixpath.splitext(name)[1])
+def _format_of(name: str) -> FormatName:
+    return _SUFFIXES[posixpath.splitext(name)[1]]
+
+
+def _has_format(name: str) -> bool:
+    return posixpath.splitext(name)[1] in _SUFFIXES
 
 
 def is_weights(name: str) -> bool:
@@ -303,34 +328,39 @@ def is_weights(name: str) -> bool:
     >>> is_weights("unet/diffusion_pytorch_model.safetensors"), is_weights("optimizer.pt")
     (True, False)
     """
-    return (
-        _format_of(name) is not None
-        and posixpath.basename(name) not in _NOT_WEIGHTS
-        and ".mlpackage/" not in name
-    )
+    is_leftover = posixpath.basename(name) in _NOT_WEIGHTS
+    return _has_format(name) and not is_leftover and ".mlpackage/" not in name
 
 
-def _picked(names: set[str], file: str) -> Layout:
-    """One file, with the further files of its split or of its index."""
-    matching = sorted(name for name in names if name == file or posixpath.basename(name) == file)
+def _picked(names: set[str], folder: str, file: str) -> Layout:
+    """One file, by its path or its name alone, with the further files of its split or of its index."""
+    exact = [path for path in (folder + file, file) if path in names]
+    matching = exact[:1] or sorted(name for name in names if posixpath.basename(name) == file)
     if not matching:
         raise UsageError(f"The repo has no file {file}.", hint=_files_hint(names))
+    if len(matching) > 1:
+        raise UsageError(
+            f"{len(matching)} files of the repo are called {file}.", hint=f"Pick one of {_some(matching, 6)}."
+        )
     name = matching[0]
     if name.endswith(".index.json"):
         return Layout(index=name, files=(), format="torch" if ".bin." in name else "safetensors")
-    format_name = _format_of(name)
-    if format_name is None:
+    if not _has_format(name):
         raise UsageError(f"{name} is not a weight file.", hint=_files_hint(names))
     stem = _GGUF_SPLIT.sub("", name)
     split = tuple(
         sorted(other for other in names if _GGUF_SPLIT.search(other) and _GGUF_SPLIT.sub("", other) == stem)
     )
-    return Layout(index=None, files=split if name in split else (name,), format=format_name)
+    return Layout(index=None, files=split if name in split else (name,), format=_format_of(name))
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
 def _files_hint(names: set[str]) -> str:
     weights = sorted(filter(is_weights, names))
-    return f"Weight files: {', '.join(weights[:6])}{', …' if len(weights) > 6 else ''}." if weights else ""
+    return f"Weight files: {_some(weights, 6)}." if weights else ""
 
 
 def _folders_hint(names: set[str]) -> str:
@@ -339,5 +369,5 @@ def _folders_hint(names: set[str]) -> str:
 
 
 def _variants_hint(here: set[str]) -> str:
-    variants = sorted({match[1] for name in here if (match := _VARIANT.search(name))})
+    variants = _variants(here)
     return f"Variants: {', '.join(variants)}." if variants else ""

@@ -93,6 +93,20 @@ DIFFUSION = "diffusion_pytorch_model"
         pytest.param(
             ["training_args.bin", "model.pt"], None, ["model.pt"], "an unusual name", id="a single .pt"
         ),
+        pytest.param(
+            ["custom.safetensors", "custom.bin"],
+            None,
+            ["custom.safetensors"],
+            "an unusual name",
+            id="an odd name in both formats",
+        ),
+        pytest.param(
+            ["m-00001-of-00002.safetensors", "m-00002-of-00002.safetensors", "extra.bin"],
+            None,
+            ["m-00001-of-00002.safetensors", "m-00002-of-00002.safetensors"],
+            "No index names the 2 shards",
+            id="shards without an index beside a pickled file",
+        ),
     ],
 )
 def test_the_files_that_count(paths: list[str], index: str | None, files: list[str], note: str) -> None:
@@ -118,6 +132,7 @@ def test_the_files_that_count(paths: list[str], index: str | None, files: list[s
             "2 weight files, and none is named as a model's",
         ),
         (["training_args.bin"], "The repo holds no weights"),
+        (["mmproj-m.gguf"], r"1 weight file, and it is not named as a model's: mmproj-m\.gguf\.$"),
     ],
 )
 def test_a_repo_without_readable_weights_is_refused_with_a_reason(paths: list[str], reason: str) -> None:
@@ -225,6 +240,19 @@ def test_a_subfolder_is_looked_into_alone() -> None:
 @pytest.mark.parametrize("file", ["Q8_0/m-Q8_0.gguf", "m-Q8_0.gguf"])
 def test_a_file_in_a_folder_can_be_picked_by_its_path_or_its_name(file: str) -> None:
     assert choose(["m-Q4_0.gguf", "Q8_0/m-Q8_0.gguf"], Selection(file=file)).files == ("Q8_0/m-Q8_0.gguf",)
+
+
+def test_of_files_of_one_name_that_whose_path_is_given_is_picked() -> None:
+    paths = [f"a/{SINGLE}", f"b/{SINGLE}", SINGLE]
+
+    assert choose(paths, Selection(file=SINGLE)).files == (SINGLE,)
+    assert choose(paths, Selection(file=SINGLE, subfolder="b")).files == (f"b/{SINGLE}",)
+
+
+def test_a_name_that_several_files_have_is_refused() -> None:
+    with pytest.raises(UsageError, match="2 files of the repo are called m.gguf") as caught:
+        choose(["a/m.gguf", "b/m.gguf"], Selection(file="m.gguf"))
+    assert caught.value.hint == "Pick one of a/m.gguf, b/m.gguf."
 
 
 @pytest.mark.parametrize(
