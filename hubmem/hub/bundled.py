@@ -28,6 +28,7 @@ class BundledSource:
 
     def __init__(self, record: dict[str, Any]) -> None:
         self._record = record
+        self._texts = {"config.json": json.dumps(record["config"]), **record.get("texts", {})}
         self.contents: ContentStore = _BundledContents(record)
 
     def listing(self) -> Listing:
@@ -40,7 +41,7 @@ class BundledSource:
             gated=record["gated"] or None,
             origin=Origin.BUNDLED,
             files={
-                **{path: FileEntry(nbytes=len(text)) for path, text in self._texts().items()},
+                **{path: FileEntry(nbytes=len(text)) for path, text in self._texts.items()},
                 _WEIGHTS[record["weights"]["format"]]: FileEntry(
                     nbytes=0, content_id=f"bundled:{record['repo']}"
                 ),
@@ -50,7 +51,7 @@ class BundledSource:
 
     def text(self, path: str) -> str | None:
         """A small file of the snapshot."""
-        return self._texts().get(path)
+        return self._texts.get(path)
 
     def heads(self, requests: Sequence[HeadRequest]) -> list[bytes]:
         """Nothing: a snapshot's tensors are in its `contents`."""
@@ -61,9 +62,6 @@ class BundledSource:
     def shard_headers(self, index: str) -> bytes | None:  # noqa: ARG002 - the protocol's signature
         """None: a snapshot has one folded header."""
         return None
-
-    def _texts(self) -> dict[str, str]:
-        return {"config.json": json.dumps(self._record["config"]), **self._record.get("texts", {})}
 
 
 class _BundledContents:

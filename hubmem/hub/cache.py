@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubmem.hub.source import FileEntry, Gate, Listing, Origin
+from hubmem.hub.source import DEFAULT_REVISION, FileEntry, Gate, Listing, Origin
 
 # Bumped when the meaning of a stored value changes; an older file is left alone and a new one begun.
 _FORMAT = 1
@@ -57,13 +57,14 @@ class Cache:
 
     def listing(self, repo: str, revision: str | None) -> Listing | None:
         """The last listing seen of a repo at a revision (a name, or a commit it has resolved to)."""
-        rows = self._run("SELECT value FROM listing WHERE repo = ? AND revision = ?", (repo, revision or ""))
+        row = repo, revision or DEFAULT_REVISION
+        rows = self._run("SELECT value FROM listing WHERE repo = ? AND revision = ?", row)
         return _decode_listing(json.loads(rows[0][0]), revision) if rows else None
 
     def put_listing(self, repo: str, listing: Listing) -> None:
         """Remember a listing under the revision asked for and under its commit."""
         value = json.dumps(_encode_listing(listing), separators=(",", ":"))
-        for revision in {listing.revision or "", listing.commit or ""}:
+        for revision in filter(None, {listing.revision or DEFAULT_REVISION, listing.commit}):
             self._run("INSERT OR REPLACE INTO listing VALUES (?, ?, ?)", (repo, revision, value))
 
     @contextlib.contextmanager

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from hubmem.errors import MalformedWeights, NoWeights, UnreadableRepo
-from hubmem.hub.source import Cost, FileEntry, HeadRequest, Listing, Origin
+from hubmem.hub.source import DEFAULT_REVISION, Cost, FileEntry, HeadRequest, Listing, Origin
 
 # A checkpoint folder is flat or nearly so; a home directory given by mistake is neither.
 _DEEPEST = 4
@@ -40,7 +41,11 @@ class LocalSource:
         self._origin = origin
 
     def listing(self) -> Listing:
-        """The files below the folder, by their sizes."""
+        """The files below the folder, by their sizes, as they were when first asked for."""
+        return self._listing
+
+    @cached_property
+    def _listing(self) -> Listing:
         return Listing(
             repo=self._repo,
             revision=None,
@@ -121,7 +126,7 @@ def downloaded(repo: str, revision: str | None) -> LocalSource | None:
     from huggingface_hub import constants
 
     base = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
-    reference = base / "refs" / (revision or "main")
+    reference = base / "refs" / (revision or DEFAULT_REVISION)
     commit = revision
     if reference.is_file():
         commit = reference.read_text(encoding="utf-8").strip()

@@ -21,7 +21,7 @@ from hubmem.errors import (
     UsageError,
 )
 from hubmem.hub.cache import Cache
-from hubmem.hub.source import Cost, FileEntry, Gate, HeadRequest, Listing, Observer, Origin
+from hubmem.hub.source import DEFAULT_REVISION, Cost, FileEntry, Gate, HeadRequest, Listing, Observer, Origin
 from hubmem.hub.transport import Answer, EntryAbsent, Transport, repo_path, revision_part
 
 _LARGEST_LISTING = 64 * 2**20
@@ -149,7 +149,7 @@ class RemoteSource:
         return listing
 
     def _read_eagerly(self) -> _EagerText:
-        path = self._resolve_path(_EAGER_TEXT, self._repo, self._revision or "main")
+        path = self._resolve_path(_EAGER_TEXT, self._repo, self._revision or DEFAULT_REVISION)
         try:
             answer = self.transport.get(path, most=_LARGEST_TEXT)
         except EntryAbsent:
@@ -186,9 +186,12 @@ class RemoteSource:
                     request.path, f"its header claims {wanted:,} bytes; the limit is {_LARGEST_HEAD:,}."
                 )
             try:
-                head += self.transport.get_range(path, len(head), stop).body
+                part = self.transport.get_range(path, len(head), stop).body
             except EntryAbsent:
                 raise MalformedWeights(request.path, "listed, but the Hub has no such file.") from None
+            if not part:
+                raise HubUnreachable(f"{request.path} arrived empty.", hint="Try again.")
+            head += part
             wanted = request.needed(head)
         return head
 

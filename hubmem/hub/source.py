@@ -16,6 +16,10 @@ Gate = Literal["auto", "manual"] | None
 """How access to a gated repo is granted; None where it is open."""
 
 
+DEFAULT_REVISION = "main"
+"""The branch that is meant where no revision is named."""
+
+
 class Origin(str, Enum):
     """Where the answer came from."""
 
@@ -62,8 +66,8 @@ class Listing:
 
     @property
     def on_default_branch(self) -> bool:
-        """Whether the commit is the head of `main` because nothing else was asked for."""
-        return self.revision in (None, "main")
+        """Whether the commit is the head of the default branch because nothing else was asked for."""
+        return self.revision in (None, DEFAULT_REVISION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,9 +119,9 @@ class Transport:
             if response.status_code >= 400:
                 response.read()
             hf_raise_for_status(response)
-            if span and not _honours_range(response, most):
+            if span and not _honours_range(response, *span):
                 raise RangeIgnored(
-                    f"{self.endpoint} answers range requests with whole files.",
+                    f"{self.endpoint} answers range requests with other bytes.",
                     hint="hubmem stopped before reading weights. Use the Hub itself or a mirror that serves ranges.",
                 )
             return Answer(body=_read_at_most(response, most, path), headers=response.headers)
@@ -224,12 +224,12 @@ def revision_part(revision: str) -> str:
     return quote(revision, safe="")
 
 
-def _honours_range(response: Any, most: int) -> bool:
+def _honours_range(response: Any, start: int, stop: int) -> bool:
     if response.status_code == 206:
-        return "content-range" in response.headers
+        return bool(response.headers.get("content-range", "").startswith(f"bytes {start}-"))
     # A file no longer than the range may come whole: nothing beyond the range was asked for or sent.
     length = response.headers.get("content-length", "")
-    return length.isdigit() and int(length) <= most
+    return start == 0 and length.isdecimal() and int(length) <= stop
 
 
 def _read_at_most(response: Any, most: int, path: str) -> bytes:

@@ -45,7 +45,7 @@ def test_a_listing_is_found_by_the_revision_asked_for_and_by_its_commit(tmp_path
     cache = open_in(tmp_path, warnings)
     cache.put_listing("org/name", LISTING)
 
-    for revision in (None, "a" * 40):
+    for revision in (None, "main", "a" * 40):
         found = cache.listing("org/name", revision)
         assert found is not None
         assert (found.files, found.gated, found.published_counts) == (LISTING.files, "auto", {"BF16": 4})

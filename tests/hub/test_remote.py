@@ -287,6 +287,20 @@ class TestFaults:
 
         assert heard.bytes_received < 10_000
 
+    @pytest.mark.parametrize(
+        ("content_range", "body", "refusal"),
+        [("bytes 8-15/64", b"12345678", RangeIgnored), ("bytes 0-63/64", b"", HubUnreachable)],
+        ids=["of other bytes", "of no bytes"],
+    )
+    def test_a_range_that_is_not_the_one_asked_for_is_refused(
+        self, serve, read, content_range, body, refusal
+    ):
+        answer = Answer(206, {"Content-Range": content_range}, body=body)
+        hub = serve(small(), faults=[Fault(answer, match="safetensors")])
+
+        with pytest.raises(refusal):
+            read(hub, "org/small")
+
     def test_a_small_file_sent_whole_is_accepted(self, serve, read):
         """Nothing beyond the range was asked for or sent."""
         hub = serve(small(), faults=[Fault(IgnoreRange())])
@@ -369,8 +383,9 @@ class TestFaults:
                 }
             ).encode(),
             b"{}",
+            b"<html>",
         ],
-        ids=["other bytes", "other shards", "empty"],
+        ids=["other bytes", "other shards", "empty", "a page"],
     )
     def test_a_one_call_answer_that_disagrees_with_the_listing_is_not_believed(self, serve, read, body):
         hub = serve(sharded(), faults=[Fault(Answer(200, body=body), match="safetensors-metadata")])
