@@ -212,15 +212,15 @@ def cross_layer(config: Config, layer: int) -> tuple[Mixer, ...]:
 def openelm(config: Config, layer: int) -> tuple[Mixer, ...]:
     """Heads and KV heads of each layer in lists."""
     heads = {
-        "num_attention_heads": config.integer_at("num_query_heads", layer),
-        "num_key_value_heads": config.integer_at("num_kv_heads", layer),
+        "num_attention_heads": config.natural_at("num_query_heads", layer),
+        "num_key_value_heads": config.natural_at("num_kv_heads", layer),
     }
     return full(config.with_values(heads), layer)
 
 
 def kv_heads_by_layer(config: Config, layer: int) -> tuple[Mixer, ...]:
     """KV heads of each layer in a list (DeciLM)."""
-    kv_heads = config.integer_at("num_key_value_heads_per_layer", layer)
+    kv_heads = config.natural_at("num_key_value_heads_per_layer", layer)
     return full(config.with_values({"num_key_value_heads": kv_heads}) if kv_heads else config, layer)
 
 

@@ -36,13 +36,9 @@ def feed_forward(config: Config, layer: int) -> FeedForward:
 
 
 def _part(config: Config, layer: int, name: str) -> Config:
-    blocks = config.items("block_configs") or ()
-    if layer >= len(blocks) or not isinstance(blocks[layer], dict):
-        raise MalformedConfig(
-            f"has {len(blocks)} entries, none for layer {layer}", key=config.path_of("block_configs")
-        )
+    block = config.entry_of("block_configs", config.items("block_configs") or (), layer)
     path = f"{config.path_of('block_configs')}.{layer}"
-    part = Config(blocks[layer], path=path).child(name)
+    part = Config(block, path=path).child(name) if isinstance(block, dict) else None
     if part is None:
         raise MalformedConfig("expected object, got nothing", key=f"{path}.{name}")
     return part

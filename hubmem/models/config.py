@@ -14,7 +14,7 @@ from hubmem.models.defaults import ClassDefaults, class_defaults
 
 _Value = TypeVar("_Value")
 _NAMES = {int: "int", float: "number", str: "string", bool: "true or false", list: "list", dict: "object"}
-# Deep enough for any real config; Python's parser would otherwise recurse to its own limit.
+# Beyond it a float no longer holds every whole number; no size of a model comes near.
 _LARGEST_INT = 2**53
 
 
@@ -76,19 +76,22 @@ class Config:
 
     def natural(self, *keys: str) -> int:
         """Like `integer`, and not below zero."""
-        value = self.integer(*keys)
-        if value < 0:
-            raise MalformedConfig(f"cannot be negative, got {value}", key=self.path_of(self._present(keys)))
-        return value
+        return self._not_negative(self.integer(*keys), self._present(keys))
 
-    def integer_at(self, key: str, layer: int) -> int | None:
-        """A whole number for all layers, or that layer's in a list of one each; None where absent or null."""
+    def optional_natural(self, *keys: str) -> int | None:
+        """Like `optional_integer`, and not below zero where it is there."""
+        return None if self.optional_integer(*keys) is None else self.natural(*keys)
+
+    def natural_at(self, key: str, layer: int) -> int | None:
+        """Like `optional_natural`, for all layers alike or for each in a list.
+
+        Raises:
+            MalformedConfig: the list ends before the layer, or what it says is no such number.
+        """
         value = self._find(key)
-        if not isinstance(value, list):
-            return self.optional_integer(key)
-        if layer >= len(value):
-            raise MalformedConfig(f"has {len(value)} entries, none for layer {layer}", key=self.path_of(key))
-        return None if value[layer] is None else self._whole(value[layer], key)
+        if isinstance(value, list):
+            value = self.entry_of(key, value, layer)
+        return None if value is None else self._not_negative(self._whole(value, key), key)
 
     def boolean(self, key: str, *, default: bool = False) -> bool:
         """A truth value; absent or null is the default."""
@@ -112,9 +115,19 @@ class Config:
             MalformedConfig: not a list, or one that ends before the layer.
         """
         flags = self.items(key)
-        if flags is not None and layer >= len(flags):
-            raise MalformedConfig(f"has {len(flags)} entries, none for layer {layer}", key=self.path_of(key))
-        return None if flags is None else bool(flags[layer])
+        return None if flags is None else bool(self.entry_of(key, flags, layer))
+
+    def entry_of(self, key: str, entries: Sequence[Any], layer: int) -> Any:
+        """The entry of a layer in the list under a key.
+
+        Raises:
+            MalformedConfig: the list ends before it.
+        """
+        if layer >= len(entries):
+            raise MalformedConfig(
+                f"has {len(entries)} entries, none for layer {layer}", key=self.path_of(key)
+            )
+        return entries[layer]
 
     def items(self, key: str) -> Sequence[Any] | None:
         """A list, or None."""
@@ -187,7 +200,7 @@ class Config:
             MalformedConfig: an entry is not an object.
         """
         for index, values in (self.mapping("per_layer_config") or {}).items():
-            if index.isdigit() and int(index) == layer:
+            if index.isdecimal() and int(index) == layer:
                 return self.with_values(self._checked(values, dict, "per_layer_config"))
         return self
 
@@ -234,6 +247,11 @@ class Config:
         if abs(whole) > _LARGEST_INT:
             raise MalformedConfig(f"{_excerpt(whole)} is out of range", key=self.path_of(key))
         return whole
+
+    def _not_negative(self, value: int, key: str) -> int:
+        if value < 0:
+            raise MalformedConfig(f"cannot be negative, got {value}", key=self.path_of(key))
+        return value
 
     def _finite(self, value: Any, key: str) -> float:
         # Python's parser takes NaN and Infinity, which are no JSON.

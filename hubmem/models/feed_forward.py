@@ -107,8 +107,8 @@ def lfm(config: Config, layer: int) -> FeedForward:
 def xlstm(config: Config, _: int) -> FeedForward:
     """A width in proportion to the hidden size, rounded up to a multiple."""
     multiple = config.positive("ffn_round_up_to_multiple_of")
-    wanted = hidden_size(config) * (config.number("ffn_proj_factor") or 1)
-    return Dense(width=int((wanted + multiple - 1) // multiple) * multiple, gated=True)
+    wanted = int(hidden_size(config) * (config.number("ffn_proj_factor") or 1))
+    return Dense(width=round_up(wanted, multiple), gated=True)
 
 
 def llama4(config: Config, layer: int) -> FeedForward:
@@ -151,7 +151,7 @@ def gemma4(config: Config, layer: int) -> FeedForward:
 def ernie_vision(config: Config, layer: int) -> FeedForward:
     """ERNIE 4.5 VL: experts for text and others for images; those for text count here."""
     keys = ("moe_intermediate_size", "moe_num_experts", "moe_layer_start_index")
-    text = {key: config.integer_at(key, 0) for key in keys}
+    text = {key: config.natural_at(key, 0) for key in keys}
     return gated(config.with_values(text), layer)
 
 
@@ -183,20 +183,20 @@ def none(_config: Config, _layer: int) -> FeedForward:
 
 def width(config: Config, layer: int) -> int:
     """The width of a dense part; four times the hidden size where no key says otherwise."""
-    own = config.integer_at("intermediate_size", layer)
+    own = config.natural_at("intermediate_size", layer)
     return own or config.optional_positive(*_WIDTHS) or 4 * hidden_size(config)
 
 
 def experts(config: Config, layer: int) -> Experts:
     """Routed experts and the part beside them that every token goes through."""
     one = (
-        config.integer_at("moe_intermediate_size", layer)
+        config.natural_at("moe_intermediate_size", layer)
         or config.optional_positive("expert_ffn_hidden_size")
         or width(config, layer)
     )
-    shared = config.optional_integer(*_SHARED_WIDTHS)
+    shared = config.optional_natural(*_SHARED_WIDTHS)
     if shared is None:
-        shared = one * (config.optional_integer(*_SHARED_COUNTS) or 0)
+        shared = one * (config.optional_natural(*_SHARED_COUNTS) or 0)
     return Experts(
         count=config.positive(*_COUNTS),
         active=config.optional_positive(*_ACTIVE) or 1,

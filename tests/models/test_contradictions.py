@@ -86,6 +86,17 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("no window where layers have one", {**GEMMA, "sliding_window": None}, ("sliding_window", "null")),
     ("a negative rank", {**DEEPSEEK, "kv_lora_rank": -1}, ("kv_lora_rank", "-1")),
     ("a negative rotary part", {**DEEPSEEK, "qk_rope_head_dim": -8}, ("qk_rope_head_dim", "-8")),
+    ("a negative width", {**LLAMA, "intermediate_size": -3}, ("intermediate_size", "-3")),
+    (
+        "negative experts beside",
+        {**LLAMA, "num_experts": 4, "n_shared_experts": -1},
+        ("n_shared_experts", "-1"),
+    ),
+    (
+        "a list of widths that ends early",
+        {**LLAMA, "intermediate_size": [8]},
+        ("intermediate_size", "1 entries"),
+    ),
     ("null where a number belongs", {**LLAMA, "num_hidden_layers": None}, ("num_hidden_layers", "null")),
     ("a string for a number", {**LLAMA, "num_hidden_layers": "2"}, ("num_hidden_layers", "int", "string")),
     ("a list for a number", {**LLAMA, "num_attention_heads": [4]}, ("num_attention_heads", "int", "list")),
@@ -124,6 +135,16 @@ def test_it_is_refused_by_name(config: dict[str, Any], words: tuple[str, ...]) -
     with pytest.raises(MalformedConfig) as refused:
         read_architecture(Config(config))
     assert all(word in str(refused.value) for word in words), str(refused.value)
+
+
+def test_a_layer_is_found_by_decimal_digits_alone() -> None:
+    """`"²".isdigit()` is true, and no number is read of it."""
+    odd = {**LLAMA, "per_layer_config": {"²": {"head_dim": 8}, "1": {"head_dim": 8}}}
+
+    architecture = read_architecture(Config(odd))
+
+    assert architecture is not None
+    assert [layer.mixers[0].key_dim for layer in architecture.layers] == [16, 8]  # type: ignore[attr-defined]
 
 
 def test_null_falls_back_where_the_class_works_the_value_out() -> None:
