@@ -64,13 +64,8 @@ class _Fields:
         """The first of the keys that is there, a positive whole number, or None."""
         for key in keys:
             value = self.raw.get(key)
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
-            if value is None or value == -1:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
-                raise MalformedConfig(f"expected a positive int, got {value!r}", key=f"{self.path}.{key}")
-            return value
+            if value is not None and value != -1:
+                return self._positive(value, key)
         return None
 
     def text(self, *keys: str) -> str:
@@ -104,10 +99,18 @@ class _Fields:
     def block(self) -> Block | None:
         """Rows and columns of weights that share a scale."""
         sizes = self.raw.get("weight_block_size")
-        if isinstance(sizes, list) and len(sizes) == 2 and all(isinstance(size, int) for size in sizes):
-            return (sizes[0], sizes[1])
+        if isinstance(sizes, list) and len(sizes) == 2:
+            rows, columns = (self._positive(size, "weight_block_size") for size in sizes)
+            return (rows, columns)
         group = self.integer(*_GROUP)
         return (1, group) if group else None
+
+    def _positive(self, value: object, key: str) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
+            raise MalformedConfig(f"expected a positive int, got {value!r}", key=f"{self.path}.{key}")
+        return value
 
 
 def _side_fields(side: Mapping[str, Any]) -> _Fields:

@@ -250,7 +250,7 @@ def test_of_files_of_one_name_that_whose_path_is_given_is_picked() -> None:
 
 
 def test_a_name_that_several_files_have_is_refused() -> None:
-    with pytest.raises(UsageError, match="2 files of the repo are called m.gguf") as caught:
+    with pytest.raises(UsageError, match=r"2 files of the repo are called m\.gguf") as caught:
         choose(["a/m.gguf", "b/m.gguf"], Selection(file="m.gguf"))
     assert caught.value.hint == "Pick one of a/m.gguf, b/m.gguf."
 

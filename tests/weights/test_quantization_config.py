@@ -95,6 +95,10 @@ def test_a_config_that_says_nothing_of_it_is_none(config: Any) -> None:
         ({"quant_method": "gptq", "bits": True}, r"^quantization_config\.bits: expected a positive int"),
         ({"quant_method": "gptq", "bits": 0}, r"^quantization_config\.bits: expected a positive int"),
         (
+            {"quant_method": "fp8", "weight_block_size": [128, True]},
+            r"^quantization_config\.weight_block_size: expected a positive int, got True",
+        ),
+        (
             {"quant_method": "gptq", "group_size": 1.5},
             r"^quantization_config\.group_size: expected a positive int",
         ),
