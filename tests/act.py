@@ -17,6 +17,8 @@ from typing import Any
 
 import hubmem
 
+from tests import git
+
 ROOT = Path(__file__).parents[1]
 _SETUP_UV = re.compile(r"uses: (astral-sh/setup-uv@[0-9a-f]{40})")
 _STAND_IN = """\
@@ -81,7 +83,7 @@ class Act:
         (stand_in / "action.yml").write_text(_STAND_IN)
         (programs / "uv").write_text(_UV.format(python=sys.executable))
         (programs / "uv").chmod(0o755)
-        commit(stand_in)
+        git.commit(stand_in)
         return act
 
     def publish(self, place: str) -> None:
@@ -90,7 +92,7 @@ class Act:
         folder.mkdir()
         for path in list(self.repository.iterdir()):
             shutil.move(path, folder)
-        commit(folder)
+        git.commit(folder)
         self.published[place] = folder
 
     def workflow(self, text: str, name: str = "workflow.yml") -> None:
@@ -102,7 +104,7 @@ class Act:
 
     def run(self, event: str = "push", payload: dict[str, Any] | None = None, *, job: str = "") -> "Ran":
         """Commit what is in the repository, and run its workflow."""
-        committed = commit(self.repository)
+        committed = git.commit(self.repository)
         event_file = self.machine / "event.json"
         event_file.write_text(json.dumps(payload or {}))
         command = [
@@ -144,20 +146,3 @@ class Ran:
     succeeded: bool
     log: str
     commit: str
-
-
-def commit(folder: Path) -> str:
-    """Commit everything in a folder, a repository from now on; the commit's hash."""
-    git(folder, "init", "-q")
-    git(folder, "add", "--all")
-    git(folder, "commit", "-q", "--allow-empty", "-m", "a commit")
-    return git(folder, "rev-parse", "HEAD").strip()
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """What git prints, as somebody whose branches begin at main."""
-    identity = ["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
-    )
-    return done.stdout

@@ -78,3 +78,21 @@ def serve() -> Iterator[Callable[..., HubServer]]:
             return servers.enter_context(HubServer(repos, **options))
 
         yield start
+
+
+@pytest.fixture
+def connect(serve: Callable[..., HubServer], monkeypatch: pytest.MonkeyPatch) -> Callable[..., HubServer]:
+    """``connect(repo, …)`` is ``serve(repo, …)``, and hubmem's Hub from now on."""
+
+    def start(*repos: Repo | Record, **options: Any) -> HubServer:
+        server = serve(*repos, **options)
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        return server
+
+    return start
+
+
+@pytest.fixture
+def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the pauses that a failing server is given."""
+    monkeypatch.setattr("hubmem.hub.transport.time.sleep", lambda _: None)

@@ -13,8 +13,9 @@ from hubmem.card.action import inputs
 
 from tests.act import ROOT, Act, tool
 from tests.card import golden
+from tests.card.action.job import NAMED
 from tests.hub_server import Fault, Repo, Reset, files_of
-from tests.hub_server.examples import ELEMENTS, SMALL
+from tests.hub_server.examples import ELEMENTS, LARGER_LLAMA, LLAMA
 
 ACTION = ROOT / "action.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -163,15 +164,6 @@ class TestCheckers:
         assert "No findings to report" in run_tool("zizmor", "--offline", "action.yml", *map(str, WORKFLOWS))
 
 
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 20,
-    "intermediate_size": 128,
-    "vocab_size": 32,
-}
-RECORD = {**SMALL, "config": CONFIG}
 # What a new user copies from the README, and a step that keeps what the job leaves of the card.
 WORKFLOW = """\
 name: Model card
@@ -196,7 +188,6 @@ jobs:
           cp README.md "$KEEP"
           echo "verdict: [$VERDICT] changed: [$CHANGED]"
 """
-NAMED = '# Title\n\n<!-- hubmem:start repo="org/small" -->\n<!-- hubmem:end -->\n'
 
 
 class TestExecuted:
@@ -204,7 +195,7 @@ class TestExecuted:
 
     @pytest.fixture
     def hub(self, serve):
-        return serve(RECORD, Repo("org/gated", files_of(RECORD), gated="manual"))
+        return serve(LLAMA, Repo("org/gated", files_of(LLAMA), gated="manual"))
 
     @pytest.fixture
     def act(self, tmp_path, hub) -> Act:
@@ -246,8 +237,7 @@ class TestExecuted:
         self.ask(act, mode="update")
         act.run()
         (act.repository / "README.md").write_text(self.kept(act))
-        rows = [*SMALL["tensors"], ["more.weight", "BF16", [8, 8]]]
-        hub.repo("org/small").push(files_of({**RECORD, "tensors": rows}))
+        hub.repo("org/small").push(files_of(LARGER_LLAMA))
         self.ask(act, mode="check")
 
         ran = act.run()

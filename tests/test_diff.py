@@ -7,18 +7,9 @@ from hubmem import diff
 from hubmem.cli import main
 from hubmem.report import inspect
 
-from tests.hub_server import HubServer, files_of
-from tests.hub_server.examples import SMALL
+from tests.hub_server import files_of
+from tests.hub_server.examples import LARGER_LLAMA, LLAMA
 
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 20,
-    "intermediate_size": 128,
-    "vocab_size": 32,
-}
-RECORD = {**SMALL, "config": CONFIG}
 GPT2, BLOOM = "openai-community/gpt2", "bigscience/bloom-560m"
 
 
@@ -116,24 +107,18 @@ class TestCommand:
         for name in ("a_*b", "c|d"):
             folder = tmp_path / name
             folder.mkdir()
-            for path, content in files_of(RECORD).items():
-                if "/" not in path:
-                    whole = content if isinstance(content, bytes) else None
-                    (folder / path).write_bytes(
-                        whole or content.prefix + bytes(content.total_size - len(content.prefix))
-                    )
+            for path in ("config.json", "model.safetensors"):
+                (folder / path).write_bytes(bytes(files_of(LLAMA)[path]))
 
         assert main(["diff", str(tmp_path / "a_*b"), str(tmp_path / "c|d"), "--format", "markdown"]) == 0
         out = capsys.readouterr().out
         assert r"a\_\*b" in out
         assert r"c\|d" in out
 
-    def test_revisions_of_a_repo_have_their_commits(self, serve, monkeypatch, capsys):
-        server: HubServer = serve(RECORD)
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    def test_revisions_of_a_repo_have_their_commits(self, connect, capsys):
+        server = connect(LLAMA)
         old = server.repo("org/small").commit().sha
-        rows = [*SMALL["tensors"], ["more.weight", "BF16", [8, 8]]]
-        new = server.repo("org/small").push(files_of({**RECORD, "tensors": rows}))
+        new = server.repo("org/small").push(files_of(LARGER_LLAMA))
 
         assert main(["diff", f"org/small@{old}", "org/small"]) == 0
         out = capsys.readouterr().out

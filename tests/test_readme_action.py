@@ -1,14 +1,14 @@
 """The workflows in the README, as a new user copies them: their form, and what they do in a new repository."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own
 
-from tests.act import Act, Ran, commit, git
+from tests import git
+from tests.act import Act, Ran
 from tests.hub_server import HubServer
 from tests.readme import README
 from tests.test_action import DOCUMENTS, NEEDS_3_11, run_tool
@@ -100,10 +100,10 @@ class TestInANewRepository:
     def origin(self, act: Act) -> Path:
         """Where the repository is pushed to, as GitHub would be."""
         origin = act.machine / "origin.git"
-        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
-        commit(act.repository)
-        git(act.repository, "remote", "add", "origin", str(origin))
-        git(act.repository, "push", "-q", "-u", "origin", "main")
+        git.run(act.machine, "init", "-q", "--bare", str(origin))
+        git.commit(act.repository)
+        git.run(act.repository, "remote", "add", "origin", str(origin))
+        git.run(act.repository, "push", "-q", "-u", "origin", "main")
         return origin
 
     def test_it_gets_a_section_a_summary_and_a_requirement_that_fails(self, act):
@@ -115,13 +115,13 @@ class TestInANewRepository:
         assert "org/name does not meet `fits: RTX-4090, dtype: int4, context: 8k`" in ran.log
         assert "Cheapest way to yes" in ran.log
         assert "❌ does not fit" in ran.log
-        pushed = git(origin, "show", "main:README.md")
+        pushed = git.run(origin, "show", "main:README.md")
         assert pushed.startswith(
             '# Our model\n\n<!-- hubmem:start repo="org/name" gpus="RTX-4090, H100-80GB" -->'
         )
         assert "**70,553,706,496 parameters**" in pushed
         assert pushed.endswith("<!-- hubmem:end -->\n\nIt is new.\n")
-        assert git(origin, "log", "-1", "--format=%an: %s", "main") == (
+        assert git.run(origin, "log", "-1", "--format=%an: %s", "main") == (
             "github-actions[bot]: Update the memory section\n"
         )
 
@@ -129,7 +129,7 @@ class TestInANewRepository:
         origin = self.origin(act)
         ran = self.run(act, UPDATE, "Qwen/Qwen3-8B")
         assert ran.succeeded, ran.log
-        (act.repository / "README.md").write_text(git(origin, "show", "main:README.md"))
+        (act.repository / "README.md").write_text(git.run(origin, "show", "main:README.md"))
 
         ran = self.run(act, CHECK, "Qwen/Qwen3-8B", "pull_request")
         assert ran.succeeded, ran.log
@@ -143,10 +143,10 @@ class TestInANewRepository:
     def test_a_second_push_commits_nothing(self, act):
         origin = self.origin(act)
         self.run(act, UPDATE, "Qwen/Qwen3-8B")
-        git(act.repository, "pull", "-q", "--rebase", "origin", "main")
-        before = git(origin, "rev-parse", "main")
+        git.run(act.repository, "pull", "-q", "--rebase", "origin", "main")
+        before = git.run(origin, "rev-parse", "main")
 
         ran = self.run(act, UPDATE, "Qwen/Qwen3-8B")
 
         assert ran.succeeded, ran.log
-        assert git(origin, "rev-parse", "main") == before
+        assert git.run(origin, "rev-parse", "main") == before

@@ -26,11 +26,11 @@ LLAMA = {
 
 
 @pytest.fixture
-def answer(serve, monkeypatch):
+def answer(connect):
     """The report on a small repo with a config of one's own."""
 
     def answer(config: dict, **options):
-        monkeypatch.setenv("HF_ENDPOINT", serve({**SMALL, "config": config}).endpoint)
+        connect({**SMALL, "config": config})
         return inspect("org/small", **options)
 
     return answer
@@ -151,9 +151,8 @@ def adapter_repo(base: str | None) -> Repo:
 
 
 class TestAdapters:
-    def test_the_base_is_found_and_added(self, serve, monkeypatch):
-        hub = serve(adapter_repo("org/small"), {**SMALL, "config": LLAMA})
-        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    def test_the_base_is_found_and_added(self, connect):
+        connect(adapter_repo("org/small"), {**SMALL, "config": LLAMA})
 
         report = inspect("org/adapter").to_dict()
 
@@ -164,8 +163,8 @@ class TestAdapters:
         assert report["parameters"]["total"] > 20 * 64
 
     @pytest.mark.parametrize("base", ["org/missing", "/home/author/checkpoint", None])
-    def test_without_its_base_the_adapters_own_numbers_are_left(self, serve, monkeypatch, base):
-        monkeypatch.setenv("HF_ENDPOINT", serve(adapter_repo(base)).endpoint)
+    def test_without_its_base_the_adapters_own_numbers_are_left(self, connect, base):
+        connect(adapter_repo(base))
 
         report = inspect("org/adapter")
 
@@ -173,7 +172,7 @@ class TestAdapters:
         assert any("base model" in note for note in report.notes)
 
 
-def test_a_pipelines_components_are_told_apart(serve, monkeypatch):
+def test_a_pipelines_components_are_told_apart(connect):
     weights = files_of(SMALL)["model.safetensors"]
     index = {"_class_name": "X", "unet": ["diffusers", "UNet"], "text_encoder": ["transformers", "CLIP"]}
     files = {
@@ -181,7 +180,7 @@ def test_a_pipelines_components_are_told_apart(serve, monkeypatch):
         "unet/diffusion_pytorch_model.safetensors": weights,
         "text_encoder/model.safetensors": weights,
     }
-    monkeypatch.setenv("HF_ENDPOINT", serve(Repo("org/pipeline", files)).endpoint)
+    connect(Repo("org/pipeline", files))
 
     report = inspect("org/pipeline").to_dict()
 

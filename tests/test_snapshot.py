@@ -6,15 +6,14 @@ from hubmem.hub import bundled
 from hubmem.hub.opening import Access, open_model
 from hubmem.snapshot import take_snapshot
 
-from tests.hub_server import HubServer, repo_from_record
+from tests.hub_server import HubServer
 from tests.hub_server.examples import SMALL
 
 GPT2 = "openai-community/gpt2"
 
 
 @pytest.fixture
-def unreachable(monkeypatch):
-    monkeypatch.setattr("hubmem.hub.transport.time.sleep", lambda _: None)
+def unreachable(monkeypatch, retries_at_once):
     with HubServer() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
 
@@ -42,24 +41,18 @@ class TestWithoutTheHub:
 
 
 class TestGated:
-    def gated(self, serve, monkeypatch, **changes):
-        record = {**SMALL, "repo": "meta-llama/Llama-3.2-1B", **changes}
-        monkeypatch.setenv("HF_ENDPOINT", serve(repo_from_record(record, gated="manual")).endpoint)
+    @pytest.fixture(autouse=True)
+    def gated(self, connect):
+        connect({**SMALL, "repo": "meta-llama/Llama-3.2-1B", "gated": "manual"})
 
-    def test_a_user_without_access_gets_the_bundled_answer_checked_against_the_public_count(
-        self, serve, monkeypatch
-    ):
-        self.gated(serve, monkeypatch)
-
+    def test_a_user_without_access_gets_the_bundled_answer_checked_against_the_public_count(self):
         snapshot = take_snapshot(open_model("meta-llama/Llama-3.2-1B", Access()))
 
         assert snapshot.listing.origin.value == "bundled"
         assert "gated" in snapshot.stands_in
         assert any("The Hub counts 2,832 elements" in note for note in snapshot.notes)
 
-    def test_without_bundled_snapshots_the_gate_is_an_error(self, serve, monkeypatch):
-        self.gated(serve, monkeypatch)
-
+    def test_without_bundled_snapshots_the_gate_is_an_error(self):
         with pytest.raises(GatedRepo):
             take_snapshot(open_model("meta-llama/Llama-3.2-1B", Access(bundled=False)))
 

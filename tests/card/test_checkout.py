@@ -8,19 +8,10 @@ import pytest
 from hubmem.card.checkout import has_weights, read_pointer
 from hubmem.cli import main
 
-from tests.hub_server import HubServer, Virtual, files_of
+from tests.hub_server import HubServer, files_of
 from tests.hub_server.blobs import Blob
-from tests.hub_server.examples import ELEMENTS, SHARDED, SMALL
+from tests.hub_server.examples import ELEMENTS, LLAMA, LLAMA_CONFIG, SHARDED_LLAMA
 
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 20,
-    "intermediate_size": 128,
-    "vocab_size": 32,
-}
-SINGLE, SEVERAL = ({**record, "config": CONFIG} for record in (SMALL, SHARDED))
 NAMED = '<!-- hubmem:start repo="{}" -->\n<!-- hubmem:end -->\n'
 PARAMETERS = f"{ELEMENTS['BF16']:,} parameters"
 
@@ -29,17 +20,9 @@ pytestmark = pytest.mark.usefixtures("hub")
 
 
 @pytest.fixture
-def hub(serve, monkeypatch) -> HubServer:
-    server: HubServer = serve(SINGLE, SEVERAL)
-    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+def hub(connect) -> HubServer:
+    server: HubServer = connect(LLAMA, SHARDED_LLAMA)
     return server
-
-
-def pointer(path: str, content: bytes | Virtual) -> bytes:
-    blob = Blob.of(path, content)
-    return (
-        f"version https://git-lfs.github.com/spec/v1\noid sha256:{blob.sha256}\nsize {blob.size}\n".encode()
-    )
 
 
 def clone(folder: Path, record: dict[str, Any], *, lfs: bool) -> Path:
@@ -49,17 +32,15 @@ def clone(folder: Path, record: dict[str, Any], *, lfs: bool) -> Path:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         if path.endswith(".safetensors") and not lfs:
-            file.write_bytes(pointer(path, content))
-        elif isinstance(content, Virtual):
-            file.write_bytes(content.prefix + bytes(content.total_size - len(content.prefix)))
+            file.write_bytes(Blob.of(path, content).pointer)
         else:
-            file.write_bytes(content)
+            file.write_bytes(bytes(content))
     card = folder / "README.md"
     card.write_text(NAMED.format(record["repo"]))
     return card
 
 
-@pytest.mark.parametrize("record", [SINGLE, SEVERAL], ids=["single file", "shards"])
+@pytest.mark.parametrize("record", [LLAMA, SHARDED_LLAMA], ids=["single file", "shards"])
 def test_files_at_hand_are_read_without_the_hub(hub, tmp_path, record):
     card = clone(tmp_path / "clone", record, lfs=True)
 
@@ -69,7 +50,7 @@ def test_files_at_hand_are_read_without_the_hub(hub, tmp_path, record):
     assert not hub.requests
 
 
-@pytest.mark.parametrize("record", [SINGLE, SEVERAL], ids=["single file", "shards"])
+@pytest.mark.parametrize("record", [LLAMA, SHARDED_LLAMA], ids=["single file", "shards"])
 def test_the_headers_behind_pointers_come_from_the_hub_and_then_from_the_cache(hub, tmp_path, record):
     card = clone(tmp_path / "clone", record, lfs=False)
 
@@ -85,15 +66,15 @@ def test_the_headers_behind_pointers_come_from_the_hub_and_then_from_the_cache(h
 
 
 def test_pointers_and_files_say_the_same(tmp_path):
-    cards = [clone(tmp_path / f"lfs {lfs}", SEVERAL, lfs=lfs) for lfs in (False, True)]
+    cards = [clone(tmp_path / f"lfs {lfs}", SHARDED_LLAMA, lfs=lfs) for lfs in (False, True)]
 
     assert main(["card", *map(str, cards)]) == 0
     assert cards[0].read_text() == cards[1].read_text()
 
 
 def test_contents_may_lie_elsewhere_on_the_hub(hub, tmp_path):
-    card = clone(tmp_path / "clone", SINGLE, lfs=False)
-    files = {**files_of(SINGLE)}
+    card = clone(tmp_path / "clone", LLAMA, lfs=False)
+    files = {**files_of(LLAMA)}
     files["old/weights.safetensors"] = files.pop("model.safetensors")
     hub.repo("org/small").push(files)
 
@@ -103,8 +84,8 @@ def test_contents_may_lie_elsewhere_on_the_hub(hub, tmp_path):
 
 def test_a_pointer_to_what_the_hub_does_not_have_is_refused(tmp_path, capsys):
     """A commit of the git repo that was not pushed to the Hub yet."""
-    card = clone(tmp_path / "clone", SINGLE, lfs=False)
-    (card.parent / "model.safetensors").write_bytes(pointer("x", b"other weights"))
+    card = clone(tmp_path / "clone", LLAMA, lfs=False)
+    (card.parent / "model.safetensors").write_bytes(Blob.of("x", b"other weights").pointer)
     text = card.read_text()
 
     assert main(["card", str(card)]) == 3
@@ -115,7 +96,7 @@ def test_a_pointer_to_what_the_hub_does_not_have_is_refused(tmp_path, capsys):
 
 
 def test_pointers_without_a_repo_are_refused(tmp_path, capsys):
-    card = clone(tmp_path / "clone", SINGLE, lfs=False)
+    card = clone(tmp_path / "clone", LLAMA, lfs=False)
     card.write_text("<!-- hubmem:start -->\n<!-- hubmem:end -->\n")
 
     assert main(["card", str(card)]) == 3
@@ -123,7 +104,7 @@ def test_pointers_without_a_repo_are_refused(tmp_path, capsys):
 
 
 def test_a_revision_asks_the_hub_whatever_lies_beside_the_card(tmp_path):
-    card = clone(tmp_path / "clone", SINGLE, lfs=True)
+    card = clone(tmp_path / "clone", LLAMA, lfs=True)
 
     assert main(["card", str(card), "--repo", "org/small@main"]) == 0
     assert "from the weight headers of" in card.read_text()
@@ -132,7 +113,7 @@ def test_a_revision_asks_the_hub_whatever_lies_beside_the_card(tmp_path):
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_file_that_is_a_link_out_of_the_workspace_is_refused(tmp_path, capsys, name):
-    card = clone(tmp_path / "clone", SINGLE, lfs=True)
+    card = clone(tmp_path / "clone", LLAMA, lfs=True)
     secret = (card.parent / name).rename(tmp_path / "secret")
     (card.parent / name).symlink_to(secret)
 
@@ -141,7 +122,7 @@ def test_a_file_that_is_a_link_out_of_the_workspace_is_refused(tmp_path, capsys,
 
 
 def test_a_damaged_file_is_refused_by_the_formats_library(tmp_path, capsys):
-    card = clone(tmp_path / "clone", SINGLE, lfs=True)
+    card = clone(tmp_path / "clone", LLAMA, lfs=True)
     with (card.parent / "model.safetensors").open("r+b") as stream:
         stream.truncate(100)
 
@@ -194,13 +175,12 @@ def test_a_pointer_may_have_extensions():
     assert (found.nbytes, found.content_id) == (12345, f"sha256:{'a' * 64}")
 
 
-def test_a_config_that_is_a_pointer_is_read_from_the_hub(serve, monkeypatch, tmp_path):
+def test_a_config_that_is_a_pointer_is_read_from_the_hub(connect, tmp_path):
     """The Hub keeps any file of more than 10 MB in LFS."""
-    config = (json.dumps(CONFIG) + " " * 11_000_000).encode()
-    hub = serve({**SINGLE, "texts": {"config.json": config.decode()}})
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-    card = clone(tmp_path / "clone", SINGLE, lfs=True)
-    (card.parent / "config.json").write_bytes(pointer("config.json", config))
+    config = (json.dumps(LLAMA_CONFIG) + " " * 11_000_000).encode()
+    hub = connect({**LLAMA, "texts": {"config.json": config.decode()}})
+    card = clone(tmp_path / "clone", LLAMA, lfs=True)
+    (card.parent / "config.json").write_bytes(Blob.of("config.json", config).pointer)
 
     assert main(["card", str(card)]) == 0
     assert PARAMETERS in card.read_text()

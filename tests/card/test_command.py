@@ -11,19 +11,11 @@ import pytest
 from hubmem.card import files
 from hubmem.cli import main
 
+from tests import git
 from tests.hub_server import Fault, HubServer, Repo, Reset, files_of
-from tests.hub_server.examples import SMALL
+from tests.hub_server.examples import LARGER_LLAMA, LLAMA, LLAMA_CONFIG
 
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 20,
-    "intermediate_size": 128,
-    "vocab_size": 32,
-    "max_position_embeddings": 65536,
-}
-RECORD = {**SMALL, "config": CONFIG}
+RECORD = {**LLAMA, "config": {**LLAMA_CONFIG, "max_position_embeddings": 65536}}
 OTHER = {**RECORD, "repo": "org/other"}
 SECTION = "<!-- hubmem:start -->\n<!-- hubmem:end -->\n"
 NAMED = '<!-- hubmem:start repo="org/small" -->\n<!-- hubmem:end -->\n'
@@ -33,12 +25,10 @@ pytestmark = pytest.mark.usefixtures("hub")
 
 
 @pytest.fixture
-def hub(serve, monkeypatch) -> HubServer:
+def hub(connect, retries_at_once) -> HubServer:
     private = Repo("org/private", files_of(RECORD), private=True)
     gated = Repo("org/gated", files_of(RECORD), gated="manual")
-    server: HubServer = serve(RECORD, OTHER, private, gated)
-    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-    monkeypatch.setattr("hubmem.hub.transport.time.sleep", lambda _: None)
+    server: HubServer = connect(RECORD, OTHER, private, gated)
     return server
 
 
@@ -64,10 +54,10 @@ class TestWhichModel:
         assert found, err
         return found[1]
 
-    def git(self, card: Path, remote: str) -> None:
+    def clone(self, card: Path, remote: str) -> None:
         (card.parent / ".git").rmdir()
-        subprocess.run(["git", "init", "-q"], cwd=card.parent, check=True)
-        subprocess.run(["git", "remote", "add", "origin", remote], cwd=card.parent, check=True)
+        git.run(card.parent, "init", "-q")
+        git.run(card.parent, "remote", "add", "origin", remote)
 
     def test_the_front_matter_names_a_base_model(self, card, capsys):
         card.write_text(base_model("base_model: org/small"))
@@ -80,20 +70,20 @@ class TestWhichModel:
 
     def test_a_clone_of_a_hub_repo_is_about_that_repo(self, card, capsys):
         card.write_text(base_model("base_model: org/small"))
-        self.git(card, "https://user:hf_secret@huggingface.co/org/other")
+        self.clone(card, "https://user:hf_secret@huggingface.co/org/other")
 
         assert self.about(card, capsys) == "org/other"
         assert "base model" not in card.read_text()
 
     def test_a_clone_of_a_github_repo_says_nothing(self, card, capsys):
         card.write_text(base_model("base_model: org/small"))
-        self.git(card, "https://github.com/org/other")
+        self.clone(card, "https://github.com/org/other")
 
         assert self.about(card, capsys) == "org/small"
 
     def test_the_marker_comes_before_the_remote(self, card, capsys):
         card.write_text("# Title\n" + NAMED)
-        self.git(card, "https://huggingface.co/org/other")
+        self.clone(card, "https://huggingface.co/org/other")
 
         assert self.about(card, capsys) == "org/small"
 
@@ -197,8 +187,7 @@ class TestCheck:
     def test_a_model_that_changed_does(self, hub, card):
         card.write_text("# Title\n" + NAMED)
         main(["card", str(card)])
-        rows = [*SMALL["tensors"], ["more.weight", "BF16", [8, 8]]]
-        hub.repo("org/small").push(files_of({**RECORD, "tensors": rows}))
+        hub.repo("org/small").push(files_of({**RECORD, "tensors": LARGER_LLAMA["tensors"]}))
 
         assert main(["card", str(card), "--check"]) == 1
 
@@ -432,9 +421,8 @@ def test_offline_answers_from_the_package(card):
     assert "124,439,808 parameters" in card.read_text()
 
 
-def test_a_model_of_unknown_type_gets_its_weights_and_no_promise(serve, card, monkeypatch):
-    server = serve({**RECORD, "config": {"model_type": "unheard-of"}})
-    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+def test_a_model_of_unknown_type_gets_its_weights_and_no_promise(connect, card):
+    connect({**RECORD, "config": {"model_type": "unheard-of"}})
     card.write_text(NAMED)
 
     assert main(["card", str(card)]) == 0

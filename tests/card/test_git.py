@@ -1,24 +1,16 @@
 """What git knows of a card's folder."""
 
-import subprocess
-
 import pytest
 from hubmem.card.git import folder_before, hub_remote, hub_repo
 
-
-def git(folder, *arguments) -> str:
-    identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
+from tests import git
 
 
 @pytest.fixture
 def repository(tmp_path):
     folder = tmp_path / "repository"
     folder.mkdir()
-    git(folder, "init", "-q")
+    git.run(folder, "init", "-q")
     return folder
 
 
@@ -42,15 +34,15 @@ def test_a_url_of_the_hub_names_a_model(url, repo):
 
 
 def test_origin_comes_before_other_remotes(repository):
-    git(repository, "remote", "add", "backup", "https://huggingface.co/org/backup")
+    git.run(repository, "remote", "add", "backup", "https://huggingface.co/org/backup")
     assert hub_remote(repository) == "org/backup"
 
-    git(repository, "remote", "add", "origin", "https://huggingface.co/org/name")
+    git.run(repository, "remote", "add", "origin", "https://huggingface.co/org/name")
     assert hub_remote(repository) == "org/name"
 
 
 def test_only_the_clones_own_folder_is_the_repo(repository, tmp_path):
-    git(repository, "remote", "add", "origin", "https://huggingface.co/org/name")
+    git.run(repository, "remote", "add", "origin", "https://huggingface.co/org/name")
     (repository / "docs").mkdir()
 
     assert hub_remote(repository / "docs") is None
@@ -63,29 +55,25 @@ def test_a_folder_as_it_was(repository):
     (repository / "docs" / "link").symlink_to("/etc/passwd")
     (repository / "docs" / "below").mkdir()
     (repository / "docs" / "below" / "x").write_text("x")
-    git(repository, "add", ".")
-    git(repository, "commit", "-qm", "old")
-    old = git(repository, "rev-parse", "HEAD")
+    old = git.commit(repository)
     (repository / "docs" / "README.md").write_text("new")
-    git(repository, "commit", "-qam", "new")
+    git.commit(repository)
 
     with folder_before(repository / "docs", old) as folder:
         assert folder is not None
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"README.md": b"old\r\n"}
 
     assert not folder.exists()
-    assert git(repository, "status", "--porcelain") == ""
+    assert git.run(repository, "status", "--porcelain") == ""
 
 
 def test_a_shallow_clone_fetches_the_commit(repository, tmp_path):
     (repository / "README.md").write_text("old")
-    git(repository, "add", ".")
-    git(repository, "commit", "-qm", "old")
-    old = git(repository, "rev-parse", "HEAD")
+    old = git.commit(repository)
     (repository / "README.md").write_text("new")
-    git(repository, "commit", "-qam", "new")
+    git.commit(repository)
     shallow = tmp_path / "shallow"
-    git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", str(shallow))
+    git.run(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", str(shallow))
 
     with folder_before(shallow, old) as folder:
         assert folder is not None
@@ -99,7 +87,7 @@ def test_a_commit_that_is_nowhere_is_none(repository, commit):
 
 
 def test_without_git_nothing_is_known(repository, monkeypatch):
-    git(repository, "remote", "add", "origin", "https://huggingface.co/org/name")
+    git.run(repository, "remote", "add", "origin", "https://huggingface.co/org/name")
     monkeypatch.setenv("PATH", "")
 
     assert hub_remote(repository) is None

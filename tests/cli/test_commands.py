@@ -15,25 +15,15 @@ import pytest
 from hubmem.cli import main
 from hubmem.cli.main import _COMMANDS as COMMANDS
 from tests.hub_server import Call, Fault, HubServer, Reset
-from tests.hub_server.examples import SHARDED, SMALL, small
+from tests.hub_server.examples import LLAMA, SHARDED_LLAMA, small
 
 
 @pytest.fixture
-def hub(serve, monkeypatch) -> HubServer:
-    server: HubServer = serve(*({**record, "config": CONFIG} for record in (SMALL, SHARDED)))
-    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-    monkeypatch.setattr("hubmem.hub.transport.time.sleep", lambda _: None)
+def hub(connect, retries_at_once) -> HubServer:
+    server: HubServer = connect(LLAMA, SHARDED_LLAMA)
     return server
 
 
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 20,
-    "intermediate_size": 128,
-    "vocab_size": 32,
-}
 GPT2 = ["openai-community/gpt2", "--offline"]
 
 

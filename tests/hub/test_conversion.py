@@ -4,7 +4,7 @@ import json
 
 import pytest
 from hubmem.report import inspect
-from tests.hub_server import Answer, Fault, repo_from_record
+from tests.hub_server import Answer, Fault
 from tests.hub_server.examples import SMALL
 
 SAFETENSORS = {**SMALL, "config": {}}
@@ -19,13 +19,12 @@ CONVERSION = {
 
 
 @pytest.fixture
-def ask(serve, monkeypatch):
+def ask(connect):
     def ask(answer: object, record: dict = PICKLED):
         """The report, and the requests for discussions, of a Hub that answers them so."""
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         fault = Fault(Answer(200, {"Content-Type": "application/json"}, body), match="/discussions")
-        hub = serve(repo_from_record(record), faults=[fault])
-        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        hub = connect(record, faults=[fault])
         report = inspect("org/small")
         assert report.snapshot.cost.requests == len(hub.requests)
         return report, [entry for entry in hub.requests if entry.path.endswith("/discussions")]

@@ -93,11 +93,8 @@ def test_a_pacer_decides_how_long_a_server_may_ask_for_patience(
     assert 299 < pacer.pauses[0] < 300
 
 
-def test_repos_share_a_session_and_each_counts_its_own_cost(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub = serve(small())
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+def test_repos_share_a_session_and_each_counts_its_own_cost(connect: Serve) -> None:
+    connect(small())
     session = open_session(warn=pytest.fail)
     access = Access(bundled=False, session=session)
 
@@ -136,7 +133,7 @@ def test_a_date_to_come_back_at_is_as_good_as_seconds() -> None:
     assert 80 < allowance.retry_after_seconds <= 90
 
 
-def test_threads_that_ask_at_once_share_one_client(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_ask_at_once_share_one_client(connect: Serve) -> None:
     """huggingface_hub 1 makes one for each of them, and never closes all but the last."""
     from huggingface_hub.utils import close_session, set_client_factory
     from huggingface_hub.utils._http import default_client_factory
@@ -148,8 +145,7 @@ def test_threads_that_ask_at_once_share_one_client(serve: Serve, monkeypatch: py
         made.append(client := default_client_factory())
         return client
 
-    hub = serve(small())
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    connect(small())
     transport = open_transport(open_session(warn=pytest.fail), Access())
     set_client_factory(factory)  # type: ignore[arg-type]
     try:

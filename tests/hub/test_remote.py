@@ -44,9 +44,8 @@ Serve = Callable[..., HubServer]
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Snapshot]:
+def read(monkeypatch: pytest.MonkeyPatch, retries_at_once: None) -> Callable[..., Snapshot]:
     """Read a repo of a server as a new process would, with no pause between retries."""
-    monkeypatch.setattr("hubmem.hub.transport.time.sleep", lambda _: None)
 
     def read(hub: HubServer, repo: str, **access: object) -> Snapshot:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)

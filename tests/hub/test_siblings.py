@@ -4,21 +4,13 @@ import json
 
 import pytest
 from hubmem.cli import main
-from tests.hub_server import Answer, Fault, Repo, repo_from_record
-from tests.hub_server.examples import SMALL
+from tests.hub_server import Answer, Fault, Repo
+from tests.hub_server.examples import LLAMA, LLAMA_CONFIG
 
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": 1024,
-    "num_attention_heads": 8,
-    "num_hidden_layers": 20,
-    "intermediate_size": 4096,
-    "vocab_size": 320,
-}
 LAYER = "model.layers.{0..19}."
 RECORD = {
-    **SMALL,
-    "config": CONFIG,
+    **LLAMA,
+    "config": {**LLAMA_CONFIG, "hidden_size": 1024, "intermediate_size": 4096, "vocab_size": 320},
     "tensors": [
         ["model.embed_tokens.weight", "BF16", [320, 1024]],
         *([f"{LAYER}self_attn.{name}_proj.weight", "BF16", [1024, 1024]] for name in "qkvo"),
@@ -35,11 +27,9 @@ SHORT = "900MiB"
 
 
 @pytest.fixture
-def ask(serve, monkeypatch, capsys):
+def ask(connect, retries_at_once, capsys):
     def ask(*options, siblings=(OLD_FP8, FP8, UNRELATED), **server_options):
-        hub = serve(repo_from_record(RECORD), *siblings, **server_options)
-        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-        monkeypatch.setattr("hubmem.hub.transport.time.sleep", lambda _: None)
+        hub = connect(RECORD, *siblings, **server_options)
         assert main(["org/small", "--format", "json", "--context", "16", *options]) == 0
         listings = [entry for entry in hub.requests if entry.path == "/api/models"]
         return json.loads(capsys.readouterr().out), listings, hub

@@ -31,6 +31,10 @@ class Virtual:
         if self.total_size < len(self.prefix):
             raise ValueError(f"a prefix of {len(self.prefix)} bytes in a file of {self.total_size}")
 
+    def __bytes__(self) -> bytes:
+        """The whole file, which is made now."""
+        return self.prefix.ljust(self.total_size, b"\0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Blob:

@@ -1,4 +1,4 @@
-"""One small model in the two shapes that tests ask for most: a single file, and shards with their index."""
+"""One small model in the shapes that tests ask for most: a single file, shards with their index, and as a LLaMA."""
 
 from typing import Any
 
@@ -20,7 +20,19 @@ SMALL: dict[str, Any] = {
     ],
     "texts": {"README.md": "# Small\n", "notes/deep/a.txt": "a"},
 }
+# A whole architecture, which SMALL's config leaves to guess.
+LLAMA_CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 20,
+    "intermediate_size": 128,
+    "vocab_size": 32,
+}
 SHARDED = {**SMALL, "repo": "org/sharded", "weights": {"format": "safetensors", "files": 3}}
+LLAMA, SHARDED_LLAMA = ({**record, "config": LLAMA_CONFIG} for record in (SMALL, SHARDED))
+# 64 parameters more.
+LARGER_LLAMA = {**LLAMA, "tensors": [*SMALL["tensors"], ["more.weight", "BF16", [8, 8]]]}
 ELEMENTS = {"BF16": 32 * 8 + 20 * 2 * 64, "I64": 16}
 
 

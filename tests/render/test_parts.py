@@ -23,9 +23,9 @@ ADAPTER = {
 
 
 @pytest.fixture
-def screen(serve, monkeypatch):
+def screen(connect):
     def screen(*repos: Repo) -> tuple[str, dict]:
-        monkeypatch.setenv("HF_ENDPOINT", serve(*repos).endpoint)
+        connect(*repos)
         report = inspect(repos[0].id)
         return render([report], "table", Page()), report.to_dict()
 

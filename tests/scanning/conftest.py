@@ -18,14 +18,12 @@ Lines = list[dict[str, Any]]
 
 
 @pytest.fixture
-def hub(serve: Callable[..., HubServer], monkeypatch: pytest.MonkeyPatch) -> Callable[..., HubServer]:
+def hub(connect: Callable[..., HubServer]) -> Callable[..., HubServer]:
     """Start a Hub that hubmem reads from; without quotas unless settings say otherwise."""
 
     def start(*repos: Any, **options: Any) -> HubServer:
         options.setdefault("settings", Settings(quotas={}))
-        server = serve(*repos, **options)
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-        return server
+        return connect(*repos, **options)
 
     return start
 

@@ -229,10 +229,9 @@ LISTING = "/api/models/org/small"
     ids=["api", "resolvers, two hops a request", "both"],
 )
 def test_threads_share_a_quota_over_several_windows_without_a_429(
-    serve: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch, quotas: dict[str, int], paths: list[str]
+    connect: Serve, pacer: QuotaPacer, quotas: dict[str, int], paths: list[str]
 ) -> None:
-    hub = serve(small(), settings=Settings(quotas=quotas, window_seconds=1.5, latency_seconds=0.002))
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    hub = connect(small(), settings=Settings(quotas=quotas, window_seconds=1.5, latency_seconds=0.002))
 
     ask_many(pacer, paths)
 
@@ -241,12 +240,9 @@ def test_threads_share_a_quota_over_several_windows_without_a_429(
     assert statuses[200] == len(paths)
 
 
-def test_a_spent_quota_found_at_the_start_costs_one_refusal(
-    serve: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_spent_quota_found_at_the_start_costs_one_refusal(connect: Serve, pacer: QuotaPacer) -> None:
     """Nobody could have foreseen that one; all threads learn from it."""
-    hub = serve(small(), faults=[Fault(QuotaSpent(1), match="GET /api/", first=1)])
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    hub = connect(small(), faults=[Fault(QuotaSpent(1), match="GET /api/", first=1)])
 
     ask_many(pacer, [LISTING] * 40)
 
@@ -254,11 +250,8 @@ def test_a_spent_quota_found_at_the_start_costs_one_refusal(
     assert statuses == {429: 1, 200: 40}
 
 
-def test_a_pause_one_thread_is_asked_for_is_kept_by_all(
-    serve: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub = serve(small(), faults=[Fault(Answer(503, {"Retry-After": "1"}), after=10, first=1)])
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+def test_a_pause_one_thread_is_asked_for_is_kept_by_all(connect: Serve, pacer: QuotaPacer) -> None:
+    hub = connect(small(), faults=[Fault(Answer(503, {"Retry-After": "1"}), after=10, first=1)])
 
     ask_many(pacer, [LISTING] * 60, threads=4)
 
@@ -270,10 +263,9 @@ def test_a_pause_one_thread_is_asked_for_is_kept_by_all(
 
 
 def test_a_server_that_asks_for_a_day_fails_one_request_and_holds_up_no_other(
-    serve: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch
+    connect: Serve, pacer: QuotaPacer
 ) -> None:
-    hub = serve(small(), faults=[Fault(Answer(503, {"Retry-After": "86400"}), match="GET /api/", first=1)])
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    hub = connect(small(), faults=[Fault(Answer(503, {"Retry-After": "86400"}), match="GET /api/", first=1)])
 
     with pytest.raises(HubUnreachable):
         ask_many(pacer, [LISTING])
@@ -282,11 +274,8 @@ def test_a_server_that_asks_for_a_day_fails_one_request_and_holds_up_no_other(
     assert Counter(entry.status for entry in hub.requests) == {503: 1, 200: 5}
 
 
-def test_a_mirror_that_announces_no_quota_is_not_held_back(
-    serve: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub = serve(small(), settings=Settings(quotas={}, latency_seconds=0.02))
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+def test_a_mirror_that_announces_no_quota_is_not_held_back(connect: Serve, pacer: QuotaPacer) -> None:
+    hub = connect(small(), settings=Settings(quotas={}, latency_seconds=0.02))
     started = time.monotonic()
 
     ask_many(pacer, [LISTING] * 200)
@@ -296,14 +285,13 @@ def test_a_mirror_that_announces_no_quota_is_not_held_back(
 
 
 def test_lost_connections_do_not_stop_the_others(
-    serve: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch
+    connect: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub = serve(
+    hub = connect(
         small(),
         settings=Settings(quotas={"api": 1000}),
         faults=[Fault(Reset(), match="GET /api/", probability=0.1)],
     )
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
     monkeypatch.setattr(pacer, "pause", lambda _: None)
 
     ask_many(pacer, [LISTING] * 150)
@@ -312,10 +300,9 @@ def test_lost_connections_do_not_stop_the_others(
 
 
 def test_stopping_wakes_those_who_wait_and_says_for_what_they_waited(
-    serve: Serve, pacer: QuotaPacer, monkeypatch: pytest.MonkeyPatch
+    connect: Serve, pacer: QuotaPacer
 ) -> None:
-    hub = serve(small(), settings=Settings(quotas={"api": 2}, window_seconds=300))
-    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+    connect(small(), settings=Settings(quotas={"api": 2}, window_seconds=300))
     ended: list[type[BaseException]] = []
 
     def run() -> None:

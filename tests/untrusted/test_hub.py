@@ -6,20 +6,16 @@ import resource
 import pytest
 from hubmem.cli import main
 
-from tests.hub_server import Answer, Fault, HubServer, Repo, files_of
+from tests.hub_server import Answer, Fault, HubServer, files_of
 from tests.hub_server.examples import SMALL
 
-CONFIG = {**SMALL["config"], "model_type": "llama"}
-RECORD = {**SMALL, "config": CONFIG}
 # 200 MB in 200 kB.
 BOMB = gzip.compress(b"0" * 200_000_000)
 
 
 @pytest.fixture
-def hub(serve, monkeypatch) -> HubServer:
-    server: HubServer = serve(Repo("org/small", files_of(RECORD)))
-    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-    monkeypatch.setattr("hubmem.hub.transport.time.sleep", lambda _: None)
+def hub(connect, retries_at_once) -> HubServer:
+    server: HubServer = connect(SMALL)
     return server
 
 
@@ -58,7 +54,7 @@ def test_a_listing_of_another_form_is_no_bug_of_ours(hub, capsys, body):
 
 def test_a_file_of_a_name_that_leads_elsewhere_is_asked_of_its_repo_alone(hub, hf_home):
     """Names in a listing become parts of addresses and of nothing on this disk."""
-    rows = {**files_of(RECORD), "../../../escaped/config.json": b"{}", "x/..%2f..%2fy.safetensors": b"{}"}
+    rows = {**files_of(SMALL), "../../../escaped/config.json": b"{}", "x/..%2f..%2fy.safetensors": b"{}"}
     hub.repo("org/small").push(rows)
 
     main(["org/small", "--no-bundled"])

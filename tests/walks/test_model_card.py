@@ -1,9 +1,8 @@
 """The maintainer of a model's card: give it a section, keep it true, see what a change changes."""
 
-import subprocess
-
 import pytest
 
+from tests import git
 from tests.hub_server import HubServer, files_of
 from tests.walks.terminal import Terminal
 from tests.weights.records import RECORDS
@@ -23,7 +22,7 @@ It answers in tidy paragraphs.
 @pytest.fixture
 def at_home(online: Terminal) -> Terminal:
     (online.home / "README.md").write_text(CARD)
-    subprocess.run(["git", "init", "-q"], cwd=online.home, check=True)
+    git.run(online.home, "init", "-q")
     return online
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,10 @@ from typing import Any
 from hubmem.card.action.run import run
 from hubmem.card.action.runner import Runner
 from hubmem.cli.output import write_atomically
+
+from tests import git
+
+NAMED = '# Title\n\n<!-- hubmem:start repo="org/small" -->\n<!-- hubmem:end -->\n'
 
 
 @dataclass(slots=True)
@@ -30,21 +33,11 @@ class Job:
         workspace, files = folder / "workspace", folder / "runner"
         for each in (workspace, files):
             each.mkdir()
-        job = cls(workspace=workspace, files=files)
-        job.git("init", "-q")
-        return job
-
-    def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
-        done = subprocess.run(
-            ["git", *identity, *arguments], cwd=self.workspace, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+        git.run(workspace, "init", "-q")
+        return cls(workspace=workspace, files=files)
 
     def commit(self) -> str:
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message=a commit")
-        return self.git("rev-parse", "HEAD")
+        return git.commit(self.workspace)
 
     def card(self, text: str, name: str = "README.md") -> Path:
         path = self.workspace / name

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hubmem.card.action.comments import Comments
 
-from tests.card.action.job import Job
+from tests.card.action.job import NAMED, Job
 from tests.hub_server.examples import SMALL
 
 _COMMENTS = re.compile(r"/repos/org/project/issues/7/comments(?:\?per_page=(\d+)&page=(\d+))?")
@@ -133,14 +133,11 @@ def test_a_long_page_is_cut_to_what_github_takes(github, comments):
 
 
 class TestOfAJob:
-    NAMED = '# Title\n\n<!-- hubmem:start repo="org/small" -->\n<!-- hubmem:end -->\n'
-
     @pytest.fixture
-    def job(self, tmp_path, serve, monkeypatch, github) -> Job:
-        server = serve(SMALL | {"config": {"model_type": "unheard-of"}})
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    def job(self, tmp_path, connect, github) -> Job:
+        connect({**SMALL, "config": {"model_type": "unheard-of"}})
         job = Job.begin(tmp_path)
-        job.card(self.NAMED)
+        job.card(NAMED)
         job.inputs["token"] = "ghs_x"
         job.pull_request(job.commit(), api=github.api)
         return job

@@ -5,32 +5,17 @@ import re
 import pytest
 from hubmem.card.action import result as results
 
-from tests.card.action.job import Job
-from tests.hub_server import Fault, HubServer, Repo, Reset, Virtual, files_of
+from tests.card.action.job import NAMED, Job
+from tests.hub_server import Fault, HubServer, Repo, Reset, files_of
 from tests.hub_server.blobs import Blob
-from tests.hub_server.examples import ELEMENTS, SMALL
-
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 20,
-    "intermediate_size": 128,
-    "vocab_size": 32,
-}
-RECORD = {**SMALL, "config": CONFIG}
-LARGER = {**RECORD, "tensors": [*SMALL["tensors"], ["more.weight", "BF16", [8, 8]]]}
-NAMED = '# Title\n\n<!-- hubmem:start repo="org/small" -->\n<!-- hubmem:end -->\n'
+from tests.hub_server.examples import ELEMENTS, LARGER_LLAMA, LLAMA
 
 pytestmark = pytest.mark.usefixtures("hub")
 
 
 @pytest.fixture
-def hub(serve, monkeypatch) -> HubServer:
-    gated = Repo("org/gated", files_of(RECORD), gated="manual")
-    server: HubServer = serve(RECORD, gated)
-    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-    monkeypatch.setattr("hubmem.hub.transport.time.sleep", lambda _: None)
+def hub(connect, retries_at_once) -> HubServer:
+    server: HubServer = connect(LLAMA, Repo("org/gated", files_of(LLAMA), gated="manual"))
     return server
 
 
@@ -225,14 +210,9 @@ class TestForks:
         assert job.run() == 0
 
 
-def pointer(path: str, content: bytes | Virtual) -> str:
-    blob = Blob.of(path, content)
-    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{blob.sha256}\nsize {blob.size}\n"
-
-
 class TestPullRequests:
     def test_another_model_shows_what_it_changes(self, job, hub):
-        hub.add({**LARGER, "repo": "org/larger"})
+        hub.add({**LARGER_LLAMA, "repo": "org/larger"})
         job.card(NAMED)
         base = job.commit()
         job.card(NAMED.replace("org/small", "org/larger"))
@@ -247,13 +227,13 @@ class TestPullRequests:
 
     def test_other_weights_behind_a_pointer_show_what_they_change(self, job, hub):
         path = "model.safetensors"
-        old, new = (files_of(record) for record in (RECORD, LARGER))
+        old, new = (files_of(record) for record in (LLAMA, LARGER_LLAMA))
         hub.repo("org/small").push({**new, "old.safetensors": old[path]})
         job.card(new["config.json"].decode(), "config.json")
         job.card(NAMED)
-        job.card(pointer(path, old[path]), path)
+        job.card(Blob.of(path, old[path]).pointer.decode(), path)
         base = job.commit()
-        job.card(pointer(path, new[path]), path)
+        job.card(Blob.of(path, new[path]).pointer.decode(), path)
         job.pull_request(base)
 
         job.run(mode="report")
