@@ -47,11 +47,6 @@ def class_defaults(model_type: str) -> ClassDefaults:
     )
 
 
-def is_known(model_type: str) -> bool:
-    """Whether transformers has a config class for the type."""
-    return model_type in _table()
-
-
 @lru_cache(maxsize=1)
 def _table() -> Mapping[str, Any]:
     text = (files("hubmem") / "data" / "class_defaults.json").read_text(encoding="utf-8")

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from hubmem.memory.megatron import Gpt, activations, activations_of_a_layer, weights_and_optimizer
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 
+from tests.memory.megatron import Gpt, activations, activations_of_a_layer, weights_and_optimizer
 from tests.memory.models import llama
 
 # Korthikanti et al., arXiv 2205.05198, tables 3 and 4.

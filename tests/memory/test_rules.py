@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 from hubmem import inspect
-from hubmem.memory.megatron import activations_of_a_layer
 from hubmem.memory.rule import Symbols
 from hubmem.memory.rules import RULES, compare, named_bits
 from hubmem.memory.workload import Workload
 
+from tests.memory.megatron import activations_of_a_layer
 from tests.memory.models import llama
 
 GIB = 2**30

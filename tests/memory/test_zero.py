@@ -7,8 +7,9 @@ from hubmem.errors import UsageError
 from hubmem.memory import optimizers
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
-from hubmem.memory.zero import deepspeed_host, deepspeed_zero_2, deepspeed_zero_3, model_states, partition_of
+from hubmem.memory.zero import partition_of
 
+from tests.memory.deepspeed import deepspeed_host, deepspeed_zero_2, deepspeed_zero_3, model_states
 from tests.memory.models import llama
 
 LLAMA, TENSORS = llama(layers=8, hidden=512, heads=8, kv_heads=4, head_dim=64, mlp=1024, vocabulary=1000)
