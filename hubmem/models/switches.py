@@ -36,6 +36,7 @@ class Switches:
         parallel: whether attention and MLP run side by side.
         rotates_part: whether rotation turns a slice of each head.
         caps_scores, caps_logits: whether attention scores and logits go through tanh.
+        scales_routing: whether the weights of chosen experts are scaled by a factor.
         dropout, attention_dropout, embedding_dropout: whether training drops elements of the residual stream's
             parts, of attention probabilities, of embeddings.
     """
@@ -46,6 +47,7 @@ class Switches:
     rotates_part: bool | None = None
     caps_scores: bool | None = None
     caps_logits: bool | None = None
+    scales_routing: bool = False
     dropout: bool | None = None
     attention_dropout: bool | None = None
     embedding_dropout: bool | None = None
@@ -64,6 +66,7 @@ def read_switches(config: Config) -> Switches:
         rotates_part=_rotates_part(config),
         caps_scores=_flag(config, "attn_logit_softcapping"),
         caps_logits=_flag(config, "final_logit_softcapping"),
+        scales_routing=config.has_value("routed_scaling_factor"),
         dropout=_flag(config, *_DROPOUTS),
         attention_dropout=_flag(config, *_ATTENTION_DROPOUTS),
         embedding_dropout=_flag(config, *_EMBEDDING_DROPOUTS),

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
-from hubmem.memory.programs.computation import Computation, Norm, Projection, Residual, Rotation
+from hubmem.memory.programs.computation import Computation, Gate, Norm, Projection, Residual, Rotation
 from hubmem.memory.programs.kernels import Call, Given, Mask, attend
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.mlp import feed_forward
@@ -190,11 +191,11 @@ def _attention(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
     with tape.holding(x) as inside:
         assert not isinstance(block.mixer, Recurrence)
         make = _latent_projections if isinstance(block.mixer, LatentAttention) else _projections
-        q, k, v = make(tape, block, x, inside)
-        inside += [q, k, v]
+        q, k, v, gate = make(tape, block, x, inside)
+        inside += [q, k, v, *([gate] if gate else [])]
         bias = _relative_bias(tape, block) if block.computation.relative_bias else None
         given = Given(q, k, v, bias)
-        made = _attended(tape, block, _call(block, block.mixer), given, held)
+        made = _attended(tape, block, _call(block, block.mixer), given, held, gate=gate)
     return dropout(tape, made, drops=block.computation.dropout)
 
 
@@ -225,9 +226,16 @@ def _cross_keys(tape: Tape, block: Block, mixer: Attention, source: Value) -> tu
     return k, v
 
 
-def _attended(tape: Tape, block: Block, call: Call, given: Given, held: list[Value]) -> Value:
+def _attended(
+    tape: Tape, block: Block, call: Call, given: Given, held: list[Value], *, gate: Value | None = None
+) -> Value:
     attended, *probabilities = attend(tape, call, given)
     held += probabilities
+    if gate:
+        opened = unary(tape, gate, "σ(gate)", saves_output=True)
+        attended = multiply(tape, attended, opened, "gated attention output")
+    if block.computation.inner_norms:
+        attended = norm(tape, block.computation, attended)
     made = linear(tape, attended, "o_proj", "h", block.hidden)
     if block.computation.attention_held:
         held.append(made)
@@ -293,14 +301,24 @@ def trace_relative_bias(block: Block, arithmetic: Arithmetic) -> Trace:
     return tape.finish(bias)
 
 
-def _projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> tuple[Value, Value, Value]:
+class _Projected(NamedTuple):
+    """What a layer makes of its input: queries, keys, values, and a gate where it has one."""
+
+    q: Value
+    k: Value
+    v: Value
+    gate: Value | None = None
+
+
+def _projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> _Projected:
     mixer = block.mixer
     assert isinstance(mixer, Attention)
     computation = block.computation
+    gate = None
     q_width, k_width = mixer.heads * mixer.key_dim, mixer.kv_heads * mixer.key_dim
     v_width = mixer.kv_heads * mixer.value_dim
     if computation.projection is Projection.SEPARATE:
-        q = linear(tape, x, "q_proj", "q", q_width)
+        q, gate = _queries(tape, computation, x, q_width)
         if computation.query_scaled:
             q = unary(tape, q, "q scaled")
         k = linear(tape, x, "k_proj", "k", k_width)
@@ -315,14 +333,23 @@ def _projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> tup
         q, k = norm(tape, computation, q), norm(tape, computation, k)
     if computation.rotation is Rotation.PARTIAL_HELD:
         inside += [q, k]
-    with tape.holding(q, k, v) as rotating:
-        q = _rotated(tape, computation, q)
-        rotating.append(q)
-        k = _rotated(tape, computation, k)
+    with tape.holding(q, k, v):
+        q, k = _both_rotated(tape, computation, q, k)
     if computation.by_head:
         q, k, v = (copy(tape, value, f"{value.storage.label} by head") for value in (q, k, v))
     with tape.holding(q, k, v):
-        return q, _cached(tape, block, k), _cached(tape, block, v)
+        return _Projected(q, _cached(tape, block, k), _cached(tape, block, v), gate)
+
+
+def _queries(tape: Tape, computation: Computation, x: Value, width: int) -> tuple[Value, Value | None]:
+    """Queries, and the gate where there is one."""
+    if computation.gate is Gate.WITH_QUERIES:
+        q, gate = tape.view(linear(tape, x, "q_proj", "q", 2 * width), width, width)
+        return q, copy(tape, gate, "gate")
+    q = linear(tape, x, "q_proj", "q", width)
+    if computation.gate is Gate.SEPARATE:
+        return q, linear(tape, x, "gate_proj", "q", width)
+    return q, None
 
 
 def _spread(tape: Tape, mixer: Attention, x: Value, head_dim: int) -> Value:
@@ -333,22 +360,32 @@ def _spread(tape: Tape, mixer: Attention, x: Value, head_dim: int) -> Value:
     return tape.run("copy", (x,), (storage,))[0]
 
 
+def _both_rotated(tape: Tape, computation: Computation, q: Value, k: Value) -> tuple[Value, Value]:
+    """Queries and keys, one after the other; in float32 both are cast first and cast back at the end."""
+    itemsize = q.itemsize
+    if computation.rotation is Rotation.FULL_FLOAT32:
+        q, k = cast(tape, q, FLOAT32), cast(tape, k, FLOAT32)
+    with tape.holding(q, k) as held:
+        q = _rotated(tape, computation, q)
+        held.append(q)
+        k = _rotated(tape, computation, k)
+        held.append(k)
+        return cast(tape, q, itemsize), cast(tape, k, itemsize)
+
+
 def _rotated(tape: Tape, computation: Computation, x: Value) -> Value:
     """x·cos + rotate_half(x)·sin (Su et al., arXiv 2104.09864); joined again where only a slice is turned."""
     if computation.rotation is Rotation.NONE:
         return x
-    label, itemsize = x.storage.label, x.itemsize
-    if computation.rotation is Rotation.FULL_FLOAT32:
-        x = cast(tape, x, FLOAT32)
+    label = x.storage.label
     # One row of sines a position serves every head and layer, in the dtype of the residual stream.
     sines = constant("sines", "D", 0, tape.arithmetic.itemsize)
     turned = multiply(tape, x, sines, f"{label}·cos")
     half = copy(tape, x, f"rotate_half({label})")
     half = multiply(tape, half, sines, f"rotate_half({label})·sin")
     turned = add(tape, turned, half, f"{label} rotated")
-    if computation.rotation is Rotation.FULL_FLOAT32:
-        return cast(tape, turned, itemsize)
-    return turned if computation.rotation is Rotation.FULL else copy(tape, turned, f"{label} joined")
+    whole = computation.rotation in (Rotation.FULL, Rotation.FULL_FLOAT32)
+    return turned if whole else copy(tape, turned, f"{label} joined")
 
 
 def _cached(tape: Tape, block: Block, x: Value) -> Value:
@@ -368,9 +405,7 @@ def _in_cache(width: int, tape: Tape, extent: Extent) -> Value:
     return constant("cache", "k", width, tape.arithmetic.itemsize, extent)
 
 
-def _latent_projections(
-    tape: Tape, block: Block, x: Value, inside: list[Value]
-) -> tuple[Value, Value, Value]:
+def _latent_projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> _Projected:
     """Keys and values are projected down to a latent, which is cached, and up again.
 
     Source: DeepSeek-V2, arXiv 2405.04434, section 2.1.
@@ -390,4 +425,4 @@ def _latent_projections(
     k, v = tape.view(up, mixer.heads * flat, mixer.heads * mixer.value_dim)
     joined = Storage("k joined", "q", mixer.heads * mixer.key_dim, x.itemsize, k.storage.extent)
     (k,) = tape.run("join", (k, turning), (joined,))
-    return q, k, v
+    return _Projected(q, k, v)

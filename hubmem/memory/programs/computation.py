@@ -63,6 +63,23 @@ class Activation(Enum):
     CLAMPED_GLU = "gpt-oss: gate and up clamped, (up + 1)·gate·σ(α·gate)"
 
 
+class Routing(Enum):
+    """In which dtype the weights of chosen experts are."""
+
+    LOGITS = "that of the router's logits"
+    SOFTMAX = "that of their softmax, which autocast runs in float32"
+    LAYER = "the layer's"
+    FLOAT32 = "float32"
+
+
+class Gate(Enum):
+    """What attention's output is multiplied by before its last matrix."""
+
+    NONE = "nothing"
+    SEPARATE = "σ of a matrix of its own"
+    WITH_QUERIES = "σ of what the queries' matrix makes besides"
+
+
 class Tables(Enum):
     """What a model computes for all its positions when it is made, and does not save."""
 
@@ -106,7 +123,10 @@ class Computation:
         down_float32: whether the MLP's last matrix stays in float32 where others are quantized.
         qk_norm: whether queries and keys have norms of their own.
         adapts_experts: whether PEFT takes router and experts for linear layers.
-        routing_float32: whether the weights of chosen experts are float32.
+        router_float32: whether the router multiplies in float32.
+        routing: in which dtype the weights of chosen experts are.
+        gate: what attention's output is multiplied by.
+        inner_norms: whether there is a norm before the last matrix of attention and of the MLP (BitNet).
         attention_held: whether a layer refers to attention's output until it returns.
         norms_held: whether a layer refers to all its norms' outputs until it returns.
         mlp_input_held: whether the MLP's input lives until the MLP returns.
@@ -149,7 +169,10 @@ class Computation:
     down_float32: bool = False
     qk_norm: bool = False
     adapts_experts: bool = False
-    routing_float32: bool = False
+    router_float32: bool = False
+    routing: Routing = Routing.LOGITS
+    gate: Gate = Gate.NONE
+    inner_norms: bool = False
     attention_held: bool = False
     norms_held: bool = False
     mlp_input_held: bool = True

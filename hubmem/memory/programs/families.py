@@ -8,10 +8,12 @@ from dataclasses import replace
 from hubmem.memory.programs.computation import (
     Activation,
     Computation,
+    Gate,
     Norm,
     Projection,
     Residual,
     Rotation,
+    Routing,
     Scores,
     Tables,
 )
@@ -98,11 +100,28 @@ _BART = Computation(
 )
 
 _ROWS: dict[str, Computation] = {
-    "llama mistral qwen2 mixtral smollm3 granite qwen2_moe granitemoe seed_oss": _LLAMA,
+    "llama mistral qwen2 smollm3 granite qwen2_moe granitemoe seed_oss": _LLAMA,
     "ernie4_5": replace(_LLAMA, rotation=Rotation.FULL_FLOAT32),
     "qwen3 qwen3_moe hunyuan_v1_dense olmoe": replace(_LLAMA, qk_norm=True),
-    "deepseek_v2 deepseek_v3 dots1": replace(_LLAMA, routing_float32=True),
-    "glm4_moe": replace(_LLAMA, rotation=Rotation.PARTIAL, routing_float32=True),
+    "mixtral": replace(_LLAMA, routing=Routing.FLOAT32),
+    "minimax_m2": replace(_LLAMA, qk_norm=True, rotation=Rotation.PARTIAL, routing=Routing.FLOAT32),
+    "deepseek_v2": replace(_LLAMA, router_float32=True, routing=Routing.FLOAT32),
+    "deepseek_v3": replace(_LLAMA, router_float32=True),
+    "dots1": replace(_LLAMA, qk_norm=True, router_float32=True),
+    "ernie4_5_moe": replace(
+        _LLAMA, rotation=Rotation.FULL_FLOAT32, router_float32=True, routing=Routing.LAYER
+    ),
+    "glm4_moe": replace(_LLAMA, rotation=Rotation.PARTIAL, router_float32=True),
+    "aria_text": replace(_LLAMA, routing=Routing.SOFTMAX),
+    "afmoe": replace(
+        _LLAMA,
+        norm=Norm.RMS_FLOAT32,
+        residual=Residual.SANDWICH,
+        qk_norm=True,
+        routing=Routing.FLOAT32,
+        gate=Gate.SEPARATE,
+    ),
+    "bitnet": replace(_LLAMA, inner_norms=True),
     "phimoe": replace(_LLAMA, norm=Norm.LAYER),
     "helium gemma": replace(_LLAMA, norm=Norm.RMS_FLOAT32),
     "gemma2": replace(

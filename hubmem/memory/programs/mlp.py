@@ -5,9 +5,21 @@ Symbols: f width, k experts a token goes through, w width of an expert.
 
 from dataclasses import replace
 
-from hubmem.memory.programs.computation import Activation, Computation
+from hubmem.memory.programs.computation import Activation, Computation, Routing
 from hubmem.memory.programs.linear import linear
-from hubmem.memory.programs.operators import FLOAT32, add, copy, dropout, in_float32, multiply, unary, weight
+from hubmem.memory.programs.norms import norm
+from hubmem.memory.programs.operators import (
+    FLOAT32,
+    add,
+    cast,
+    copy,
+    dropout,
+    in_float32,
+    multiply,
+    product,
+    unary,
+    weight,
+)
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 from hubmem.models.architecture import Dense, Experts, FeedForward
 
@@ -27,6 +39,8 @@ def feed_forward(tape: Tape, computation: Computation, part: FeedForward, x: Val
 def _dense(tape: Tape, computation: Computation, part: Dense, x: Value, hidden: int) -> Value:
     make = _gated if part.gated else _plain
     inner = dropout(tape, make(tape, computation, x, part.width), drops=computation.inner_dropout)
+    if computation.inner_norms:
+        inner = norm(tape, computation, inner)
     return linear(tape, inner, "down_proj", "h", hidden, quantizable=not computation.down_float32)
 
 
@@ -153,34 +167,48 @@ def _routed(tape: Tape, computation: Computation, part: Experts, x: Value, hidde
 
     Source: transformers 5.23, integrations/moe.py, grouped_mm_experts_forward.
     """
-    into, back = _matrices_of_experts(tape, part, hidden)
+    weights = _routing_weights(tape, computation, part, x)
     (chosen,) = tape.run("gather", (x,), (_per_choice("chosen tokens", "k·h", part, hidden, x.itemsize),))
-    with tape.holding(chosen, into, back) as held:
+    with tape.holding(weights, chosen) as held:
+        into = _matrices(tape, EXPERTS_GATE_UP, part.count * hidden * _width_into(part))
+        held.append(into)
         inner = _between_matrices(tape, computation, part, chosen, into)
+        back = _matrices(tape, EXPERTS_DOWN, part.count * part.width * hidden)
         out = _grouped(tape, part, inner, back, symbol="k·h", width=hidden)
-        held.append(out)
-        weights = _per_choice(
-            "routing weights", "k", part, 1, FLOAT32 if computation.routing_float32 else x.itemsize
-        )
-        scores = Value(weights, weights.width, needs_grad=tape.arithmetic.base_trains)
-        weighted = multiply(tape, out, scores, "weighted")
+        held += [back, out]
+        weighted = multiply(tape, out, weights, "weighted")
         ordered = copy(tape, weighted, "in order")
     (made,) = tape.run("sum", (ordered,), (Storage("experts", "h", hidden, x.itemsize, Extent.STREAM),))
     return made
 
 
-def _matrices_of_experts(tape: Tape, part: Experts, hidden: int) -> tuple[Value, Value]:
-    """All experts' matrices, into and back; with adapters beside them W + B·A, made whole in each pass.
+def _routing_weights(tape: Tape, computation: Computation, part: Experts, x: Value) -> Value:
+    """The router's scores of the experts that each token is sent to."""
+    arithmetic, layer = tape.arithmetic, x.itemsize
+    router = weight("router", part.count * x.width, arithmetic.itemsize, trained=arithmetic.base_trains)
+    if computation.router_float32:
+        x, router = cast(tape, x, FLOAT32), cast(tape, router, FLOAT32)
+    logits = product(tape, x, router, label="router", symbol="e", width=part.count)
+    scores = unary(tape, in_float32(tape, logits), "scores of experts", saves_output=True)
+    itemsize = {
+        Routing.LOGITS: logits.itemsize,
+        Routing.SOFTMAX: scores.itemsize,
+        Routing.LAYER: layer,
+        Routing.FLOAT32: FLOAT32,
+    }[computation.routing]
+    return tape.run("choose", (scores,), (_per_choice("routing weights", "k", part, 1, itemsize),))[0]
+
+
+def _width_into(part: Experts) -> int:
+    """Gate and up projection of an expert are one matrix."""
+    return (2 if part.gated else 1) * part.width
+
+
+def _matrices(tape: Tape, name: str, elements: int) -> Value:
+    """All experts' matrices; with adapters beside them W + B·A, made whole in each pass at its first use.
 
     Source: peft 0.21, tuners/lora/layer.py, ParamWrapper._activate_lora.
     """
-    inner = (2 if part.gated else 1) * part.width
-    sizes = ((EXPERTS_GATE_UP, hidden * inner), (EXPERTS_DOWN, part.width * hidden))
-    into, back = (_experts_own(tape, name, part.count * elements) for name, elements in sizes)
-    return into, back
-
-
-def _experts_own(tape: Tape, name: str, elements: int) -> Value:
     arithmetic = tape.arithmetic
     own = weight(name, elements, arithmetic.itemsize, trained=arithmetic.base_trains)
     if arithmetic.adapters is None or not arithmetic.adapters.adapt(name):

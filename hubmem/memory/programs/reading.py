@@ -8,14 +8,18 @@ import re
 from collections.abc import Iterator
 
 from hubmem.memory.programs.blocks import Recurrence
-from hubmem.memory.programs.computation import Computation, Norm, Projection, Residual, Rotation
+from hubmem.memory.programs.computation import Computation, Gate, Norm, Projection, Residual, Rotation
 from hubmem.models.architecture import Architecture
+from hubmem.models.mixers import Attention
 from hubmem.weights.census import Census, TensorGroup
 from hubmem.weights.roles import Role
 
 _HEAD_NORM = re.compile(r"(^|[._])(q|k|query|key)_?(layer_?)?norm")
 _FUSED_PROJECTION = re.compile(r"query_key_value|qkv|c_attn|Wqkv", re.IGNORECASE)
-_FUSED_GATE = re.compile(r"gate_up_proj|gate_and_up|Wi\.weight|wi_01")
+_FUSED_GATE = re.compile(r"(?<!experts\.)gate_up_proj|gate_and_up|Wi\.weight|wi_01")
+_INNER_NORM = re.compile(r"(attn|ffn)_sub_norm")
+_OUTPUT_GATE = re.compile(r"att\w*\.(gate_proj|g_proj)\.weight$")
+_QUERIES = re.compile(r"\.q_proj\.weight$")
 _POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings?|pos_embed)\b")
 _BEFORE = re.compile(r"input|pre|ln_1|norm_?1|attention_norm|attn_norm|before", re.IGNORECASE)
 
@@ -31,6 +35,9 @@ def read_computation(architecture: Architecture, census: Census) -> Computation:
         projection=Projection.VIEWS if _any(census, _FUSED_PROJECTION) else Projection.SEPARATE,
         rotation=_rotation(architecture, learned=learned),
         fused_gate=_any(census, _FUSED_GATE),
+        gate=_gate(architecture, census),
+        inner_norms=_any(census, _INNER_NORM),
+        router_float32=architecture.switches.scales_routing,
         qk_norm=_any(census, _HEAD_NORM),
         logits_float32=architecture.generates and not architecture.encoder,
         mlm_transform=encodes,
@@ -66,6 +73,20 @@ def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | No
     into = max((g.shape[0] for g in groups if "in_proj" in g.template), default=2 * architecture.hidden_size)
     out = max((g.shape[1] for g in groups if "out_proj" in g.template), default=architecture.hidden_size)
     return Recurrence(projected=into, inner=min(out, into)) if groups else None
+
+
+def _gate(architecture: Architecture, census: Census) -> Gate:
+    """A matrix of attention's named as a gate, or twice as many queries as heads can have."""
+    if _any(census, _OUTPUT_GATE):
+        return Gate.SEPARATE
+    mixer = architecture.attention
+    width = mixer.heads * mixer.key_dim if isinstance(mixer, Attention) else 0
+    doubled = any(
+        len(group.shape) == 2 and group.shape[0] == 2 * width
+        for group in census.groups
+        if _QUERIES.search(group.template)
+    )
+    return Gate.WITH_QUERIES if doubled else Gate.NONE
 
 
 def _rotation(architecture: Architecture, *, learned: bool) -> Rotation:
