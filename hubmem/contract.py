@@ -252,14 +252,14 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 def _pool(verdict: Verdict) -> dict[str, Any] | None:
     """What an engine that fills its share with blocks makes of the rest of it; None for others."""
     plan, workload = verdict.solver.plan_for(verdict.workload), verdict.workload
-    if plan.blocks is None:
+    if plan.pool is None:
         return None
     nbytes = plan.pool_bytes(verdict.gpu.memory_bytes)
     return {
         "bytes": nbytes,
-        "tokens": plan.blocks.tokens_in(max(0, nbytes)),
-        "concurrency": round(plan.blocks.concurrency(max(0, nbytes), workload.context), 2),
-        "request_bytes": plan.blocks.request_bytes(workload.context),
+        "tokens": plan.pool.tokens_in(max(0, nbytes)),
+        "concurrency": round(plan.pool.concurrency(max(0, nbytes), workload.context), 2),
+        "request_bytes": plan.pool.request_bytes(workload.context),
     }
 
 

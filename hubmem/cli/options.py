@@ -42,7 +42,7 @@ engine_options: Callable[[Any], Any] = _bundle(
     click.option(
         "--mem-fraction-static",
         type=click.FloatRange(0, 1, min_open=True),
-        help="SGLang: part of a GPU's memory for weights and pool.  [default: by --tp]",
+        help="SGLang: part of a GPU's memory for weights and pool.  [default: by the GPU]",
     ),
     click.option("--max-num-seqs", type=click.IntRange(min=1), help="vLLM: sequences of one step."),
     click.option(

@@ -78,7 +78,7 @@ class Verdict:
     @property
     def users(self) -> int | None:
         """How many sequences of that context an engine with a pool of blocks serves at once; None for others."""
-        if self.solver.plan_for(self.workload).blocks is None or self.max_batch is None:
+        if self.solver.plan_for(self.workload).pool is None or self.max_batch is None:
             return None
         return min(self.max_batch, self.workload.max_num_seqs or self.max_batch)
 

@@ -120,7 +120,7 @@ def _limits(plan: Plan, gpu: Gpu) -> tuple[_Limit, _Limit]:
     share = _Limit(
         required=plan.allocated_bytes + sum(term.nbytes for term in counted),
         at_most=reserved + sum(term.range[1] for term in counted),
-        usable=int(gpu.memory_bytes * plan.share),
+        usable=plan.share_bytes(gpu.memory_bytes),
     )
     return whole, share
 

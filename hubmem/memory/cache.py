@@ -5,13 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from hubmem import dtypes
-from hubmem.memory.engine_cache import (
-    CELL_TYPES,
-    PagedCache,
-    as_llama_cpp_runs,
-    block_layout,
-    llama_cpp_cache_bytes,
-)
+from hubmem.memory.cells import CELL_TYPES, as_llama_cpp_runs, llama_cpp_cache_bytes
+from hubmem.memory.engine_cache import PagedCache, block_layout
 from hubmem.memory.plan import Basis, Term
 from hubmem.memory.static import compute_dtype
 from hubmem.memory.workload import Workload

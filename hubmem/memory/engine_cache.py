@@ -1,17 +1,17 @@
-"""Caches as engines lay them out: vLLM's blocks in groups of layers, llama.cpp's cells.
+"""The cache of vLLM: one pool of blocks of one size for all layers.
 
-vLLM holds one pool of blocks of one size for all layers. Layers of a kind (full, a window, a state) are put
-into groups of equal length, padded up; a block serves one group, so that a model of several kinds needs
-several blocks for the same tokens. A page is the part of a block that one layer has.
+Layers of a kind (full, a window, a state) are put into groups of equal length, padded up; a block serves one
+group, so that a model of several kinds needs several blocks for the same tokens. A page is the part of a block
+that one layer has.
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, Protocol
 
 from hubmem.memory.sharding import kv_heads_each
-from hubmem.models.architecture import Architecture, Layer
+from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Attention, Indexer, LatentAttention, Mixer, Recurrent
 
 Kind = Literal["full", "window", "state", "across"]
@@ -20,12 +20,23 @@ Kind = Literal["full", "window", "state", "across"]
 _ALIGNMENT = 16
 # One kind's layers may outnumber another's by so much before groups are as short as the shorter (vLLM 0.11).
 _STRETCH = Fraction(5, 4)
-# An indexer's key is kept in 8 bits with a scale of four bytes for each 128 (vLLM, DeepseekV32IndexerCache).
-_SCALED_ELEMENTS = 128
+# An indexer's key is kept in 8 bits with a float32 scale for each 128 (vLLM, DeepseekV32IndexerCache). So are the
+# latents beside it where the cache is FP8, their rotary part in bfloat16: `fp8_ds_mla` (vLLM,
+# v1/attention/backends/mla/flashmla_sparse.py; SGLang, calculate_mla_kv_cache_dim).
+_SCALED_ELEMENTS, _SCALE_BYTES, _ROTARY_BYTES = 128, 4, 2
 
-# `fp8_ds_mla`: 512 elements in 8 bits, a float32 scale for each 128 of them, 64 rotary elements in bfloat16
-# (FlashMLA; vLLM, v1/attention/backends/mla/flashmla_sparse.py).
-FP8_DS_MLA_BYTES = 512 + 4 * 4 + 64 * 2
+
+class CachePool(Protocol):
+    """How an engine fills a pool with what sequences keep."""
+
+    def request_bytes(self, tokens: int) -> int:
+        """Bytes of a pool that one sequence of that length needs."""
+
+    def concurrency(self, pool_bytes: int, tokens: int) -> float:
+        """Sequences of that length a pool holds at once."""
+
+    def tokens_in(self, pool_bytes: int) -> int:
+        """Tokens of a pool, as the engine's log counts them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +48,6 @@ class PagedCache:
         cache_bits, model_bits: width of an element of keys and values, and of a convolution's past inputs.
         state_bits: width of an element of a recurrent state; vLLM takes the model's unless told otherwise.
         max_batched_tokens: tokens of one step (`max_num_batched_tokens`); a window holds them beside its own.
-        latent_bytes: of a latent for each token where the engine packs it in a way of its own, else 0.
         tp: ranks that share the KV heads. Latents and indexers are whole on each.
     """
 
@@ -46,7 +56,6 @@ class PagedCache:
     model_bits: int = 16
     state_bits: int = 16
     max_batched_tokens: int = 8192
-    latent_bytes: int = 0
     tp: int = 1
 
 
@@ -129,14 +138,7 @@ def block_layout(architecture: Architecture, settings: PagedCache) -> BlockLayou
     Source: vLLM 0.11, v1/kv_cache_interface.py and v1/core/kv_cache_utils.py (get_kv_cache_groups,
     get_max_concurrency_for_kv_cache_config).
     """
-    counts: Counter[_Spec] = Counter()
-    for layer, layers in architecture.distinct_layers:
-        for mixer in layer.mixers:
-            spec = _spec(mixer, settings)
-            if spec is None:
-                return None
-            counts[spec] += layers
-    counts = Counter({spec: layers for spec, layers in counts.items() if spec.kept})
+    counts = specs_of(architecture, settings)
     if not counts:
         return None
     if all(spec.kind == "full" for spec in counts):
@@ -145,61 +147,75 @@ def block_layout(architecture: Architecture, settings: PagedCache) -> BlockLayou
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Spec:
-    """What a layer keeps: so many bits for each token, or so many for a sequence."""
+class Spec:
+    """What a layer keeps: so many bits for each token, or so many bytes for a sequence."""
 
     kind: Kind
     token_bits: int = 0
     state_bytes: int = 0
     window: int = 0
 
-    @property
-    def kept(self) -> bool:
-        return self.token_bits + self.state_bytes > 0
-
     def page_bytes(self, block_tokens: int) -> int:
+        """What one layer has of a block."""
         return block_tokens * self.token_bits // 8
 
 
-def _spec(mixer: Mixer, settings: PagedCache) -> _Spec | None:
+def specs_of(architecture: Architecture, settings: PagedCache) -> Counter[Spec] | None:
+    """How many layers keep what; None where an engine has no such layers (compressed caches)."""
+    counts: Counter[Spec] = Counter()
+    for layer, layers in architecture.distinct_layers:
+        indexed = any(isinstance(mixer, Indexer) for mixer in layer.mixers)
+        for mixer in layer.mixers:
+            spec = _spec(mixer, settings, indexed=indexed)
+            if spec is None:
+                return None
+            if spec.token_bits or spec.state_bytes:
+                counts[spec] += layers
+    return counts
+
+
+def _spec(mixer: Mixer, settings: PagedCache, *, indexed: bool) -> Spec | None:
     if isinstance(mixer, Attention):
         if mixer.shared:
-            return _Spec(kind="full")
+            return Spec(kind="full")
         elements = kv_heads_each(mixer.kv_heads, settings.tp) * (mixer.key_dim + mixer.value_dim)
         # Chunks are laid out like full attention: the hybrid allocator is off for them (vLLM 0.11).
         slides = mixer.window is not None and mixer.window_kind == "sliding"
-        return _Spec(
+        return Spec(
             kind="across" if mixer.source == "cross" else "window" if slides else "full",
             token_bits=elements * settings.cache_bits,
             window=mixer.window or 0 if slides else 0,
         )
     if isinstance(mixer, LatentAttention) and mixer.window is None:
-        bits = 8 * settings.latent_bytes or (mixer.latent_dim + mixer.rope_dim) * settings.cache_bits
-        return _Spec(kind="full", token_bits=0 if mixer.shared else bits)
+        bits = (mixer.latent_dim + mixer.rope_dim) * settings.cache_bits
+        if indexed and settings.cache_bits == 8:
+            bits = 8 * (_scaled_bytes(mixer.latent_dim) + _ROTARY_BYTES * mixer.rope_dim)
+        return Spec(kind="full", token_bits=0 if mixer.shared else bits)
     if isinstance(mixer, Indexer):
-        return _Spec(kind="full", token_bits=8 * (mixer.dim + 4 * _ceil(mixer.dim, _SCALED_ELEMENTS)))
+        return Spec(kind="full", token_bits=8 * _scaled_bytes(mixer.dim))
     if isinstance(mixer, Recurrent):
-        return _Spec(kind="state", state_bytes=_state_bytes(mixer, settings))
+        return Spec(kind="state", state_bytes=_state_bytes(mixer, settings))
     return None
 
 
+def _scaled_bytes(elements: int) -> int:
+    return elements + _SCALE_BYTES * _ceil(elements, _SCALED_ELEMENTS)
+
+
 def _state_bytes(mixer: Recurrent, settings: PagedCache) -> int:
-    """A state on one rank; the current input of a convolution is not kept."""
-    convolved = mixer.state.model
-    if mixer.kernel:
-        convolved = convolved // mixer.kernel * (mixer.kernel - 1)
-    bits = convolved * settings.model_bits + mixer.state.float32 * settings.state_bits
+    state = mixer.engine_state
+    bits = state.model * settings.model_bits + state.float32 * settings.state_bits
     return _ceil(bits, 8 * settings.tp)
 
 
-def _one_group(counts: Counter[_Spec], settings: PagedCache) -> BlockLayout:
+def _one_group(counts: Counter[Spec], settings: PagedCache) -> BlockLayout:
     """All layers see everything: a block serves them all, whatever the size of their pages."""
     block_bytes = sum(spec.page_bytes(settings.block_tokens) * layers for spec, layers in counts.items())
     kinds = (Layers(kind="full", groups=1, block_tokens=settings.block_tokens),)
     return BlockLayout(kinds=kinds, block_bytes=block_bytes, max_batched_tokens=settings.max_batched_tokens)
 
 
-def _equal_groups(counts: Counter[_Spec], settings: PagedCache) -> BlockLayout | None:
+def _equal_groups(counts: Counter[Spec], settings: PagedCache) -> BlockLayout | None:
     """Groups of g layers whose pages are of one size: smaller pages take more tokens, states are padded.
 
     g is the fewest layers any kind has; the most, where that is less than a quarter more.
@@ -222,7 +238,7 @@ def _equal_groups(counts: Counter[_Spec], settings: PagedCache) -> BlockLayout |
     return BlockLayout(kinds=kinds, block_bytes=group * page, max_batched_tokens=settings.max_batched_tokens)
 
 
-def _block_tokens(counts: Counter[_Spec], settings: PagedCache) -> int:
+def _block_tokens(counts: Counter[Spec], settings: PagedCache) -> int:
     """Tokens of a block: as set, or as many as make its page no smaller than a state."""
     state = max(spec.state_bytes for spec in counts)
     token_bits = max((spec.token_bits for spec in counts), default=0)
@@ -230,107 +246,6 @@ def _block_tokens(counts: Counter[_Spec], settings: PagedCache) -> int:
         return settings.block_tokens
     needed = _ALIGNMENT * _ceil(8 * state, _ALIGNMENT * token_bits)
     return max(settings.block_tokens, needed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellType:
-    """A dtype of llama.cpp's cache: so many bytes for a block of so many elements."""
-
-    elements: int
-    nbytes: int
-
-    def bytes_of(self, elements: int) -> Fraction:
-        """Bytes of that many elements."""
-        return Fraction(elements * self.nbytes, self.elements)
-
-
-# Source: ggml-common.h (block_q8_0 …): beside 32 elements a scale of two bytes, and a minimum of two.
-CELL_TYPES = {
-    "f32": CellType(elements=1, nbytes=4),
-    "f16": CellType(elements=1, nbytes=2),
-    "bf16": CellType(elements=1, nbytes=2),
-    "q8_0": CellType(elements=32, nbytes=34),
-    "q5_1": CellType(elements=32, nbytes=24),
-    "q5_0": CellType(elements=32, nbytes=22),
-    "q4_1": CellType(elements=32, nbytes=20),
-    "q4_0": CellType(elements=32, nbytes=18),
-    "iq4_nl": CellType(elements=32, nbytes=18),
-}
-_CELLS = 256
-
-
-def as_llama_cpp_runs(architecture: Architecture) -> Architecture:
-    """The model without its windows, where every layer has one: llama.cpp knows windows beside full layers.
-
-    Source: llama.cpp, src/llama-model.cpp: `llama` reads no window (Mistral-7B-v0.1), and that of `phi3` is
-    "currently disabled".
-    """
-    mixers = (mixer for layer, _ in architecture.distinct_layers for mixer in layer.mixers)
-    attentions = [mixer for mixer in mixers if isinstance(mixer, Attention)]
-    return without_windows(architecture) if all(mixer.window for mixer in attentions) else architecture
-
-
-def without_windows(architecture: Architecture) -> Architecture:
-    """The model with layers that see everything, as an engine lays them out that keeps all positions."""
-    mixers = (mixer for layer, _ in architecture.distinct_layers for mixer in layer.mixers)
-    if not any(isinstance(mixer, Attention) and mixer.window for mixer in mixers):
-        return architecture
-    return replace(architecture, layers=tuple(map(_without_window, architecture.layers)))
-
-
-def _without_window(layer: Layer) -> Layer:
-    mixers = (replace(m, window=None) if isinstance(m, Attention) else m for m in layer.mixers)
-    return replace(layer, mixers=tuple(mixers))
-
-
-def llama_cpp_cache_bytes(
-    architecture: Architecture,
-    *,
-    tokens: int,
-    sequences: int = 1,
-    micro_batch: int = 512,
-    key_type: str = "f16",
-    value_type: str = "f16",
-) -> int | None:
-    """Bytes of llama.cpp's cache, or None where it has no such layers.
-
-    A full layer has a cell for each token of the context, which all sequences share; a windowed one for its
-    window and a micro-batch; both are rounded up to 256. A latent is kept once, as a key. Recurrent states
-    are float32, one for each sequence.
-
-    The architecture is as `as_llama_cpp_runs` gives it, or some of its layers.
-
-    Source: llama.cpp, src/llama-kv-cache-iswa.cpp and src/llama-memory-recurrent.cpp.
-    """
-    context = _CELLS * _ceil(tokens, _CELLS)
-    key, value = CELL_TYPES[key_type], CELL_TYPES[value_type]
-    total = Fraction(0)
-    for layer, layers in architecture.distinct_layers:
-        for mixer in layer.mixers:
-            if isinstance(mixer, Attention) and mixer.source == "self":
-                cells = 0 if mixer.shared else _cells(context, mixer.window, micro_batch)
-                keys, values = mixer.kv_heads * mixer.key_dim, mixer.kv_heads * mixer.value_dim
-                total += layers * cells * (key.bytes_of(keys) + value.bytes_of(values))
-            elif isinstance(mixer, LatentAttention) and mixer.window is None:
-                total += layers * context * key.bytes_of(mixer.latent_dim + mixer.rope_dim)
-            elif isinstance(mixer, Recurrent):
-                total += layers * sequences * _recurrent_bytes(mixer)
-            else:
-                return None
-    return _ceil(total.numerator, total.denominator)
-
-
-def _cells(context: int, window: int | None, micro_batch: int) -> int:
-    if window is None:
-        return context
-    return min(context, _CELLS * _ceil(window + micro_batch, _CELLS))
-
-
-def _recurrent_bytes(mixer: Recurrent) -> int:
-    convolved = mixer.state.model
-    if mixer.kernel:
-        convolved = convolved // mixer.kernel * (mixer.kernel - 1)
-    return 4 * (convolved + mixer.state.float32)
 
 
 def _ceil(number: int, divisor: int) -> int:

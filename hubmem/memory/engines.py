@@ -8,10 +8,9 @@ from operator import itemgetter
 from typing import Protocol
 
 from hubmem.errors import UsageError
-from hubmem.memory import llama_cpp, sglang, transformers, vllm
+from hubmem.memory import llama_cpp, sglang, sglang_rules, transformers, vllm, vllm_profile
 from hubmem.memory.plan import Plan
 from hubmem.memory.sharding import Rank
-from hubmem.memory.vllm_profile import V0, V1, WITH_GRAPHS, Rules
 from hubmem.memory.workload import Workload
 from hubmem.models.mixers import CachePolicy
 
@@ -63,7 +62,7 @@ class Engine:
         return replace(workload, tp=1, pp=workload.tp * workload.pp)
 
 
-def _vllm(rules: Rules) -> Engine:
+def _vllm(rules: vllm_profile.Rules) -> Engine:
     return Engine(
         name="vllm",
         version=rules.version,
@@ -77,6 +76,18 @@ def _vllm(rules: Rules) -> Engine:
     )
 
 
+def _sglang(rules: sglang_rules.Rules) -> Engine:
+    return Engine(
+        name="sglang",
+        version=rules.version,
+        since=rules.since,
+        plan=partial(sglang.plan, rules=rules),
+        cache_policy=CachePolicy.LOGICAL,
+        settle=partial(sglang.settled, rules=rules),
+        settings=frozenset({"mem_fraction_static", "max_num_batched_tokens", "cuda_graphs"}),
+    )
+
+
 # The first row of a name is taken where nobody asks for a version.
 _ROWS = (
     Engine(
@@ -86,17 +97,11 @@ _ROWS = (
         cache_policy=CachePolicy.TRANSFORMERS,
         settings=frozenset({"gpu_layers"}),
     ),
-    _vllm(V1),
-    _vllm(V0),
-    _vllm(WITH_GRAPHS),
-    Engine(
-        name="sglang",
-        version="0.4",
-        plan=sglang.plan,
-        cache_policy=CachePolicy.LOGICAL,
-        settle=sglang.settled,
-        settings=frozenset({"mem_fraction_static", "max_num_batched_tokens", "cuda_graphs"}),
-    ),
+    _vllm(vllm_profile.V1),
+    _vllm(vllm_profile.V0),
+    _vllm(vllm_profile.WITH_GRAPHS),
+    _sglang(sglang_rules.V05),
+    _sglang(sglang_rules.V04),
     Engine(
         name="llama.cpp",
         version="December 2025",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from hubmem.memory.cells import CELL_TYPES, as_llama_cpp_runs, llama_cpp_cache_bytes
 from hubmem.memory.device import context_term
-from hubmem.memory.engine_cache import CELL_TYPES, as_llama_cpp_runs, llama_cpp_cache_bytes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.computation import Projection
 from hubmem.memory.programs.families import computation_of

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from hubmem.memory.engine_cache import BlockLayout
+from hubmem.memory.engine_cache import CachePool
 
 
 class Basis(str, Enum):
@@ -81,8 +81,9 @@ class Plan:
         why: what it holds more of than the emptiest rank, "" where all are alike.
         share: of a device's memory, the part an engine allows itself (vLLM's `gpu_memory_utilization`).
         beside_share: names of overheads that an engine does not count in that part.
-        blocks: what an engine fills the rest of its share with, whatever the workload needs of it; None where
-            it takes memory as it goes.
+        before_share: those of them that are there first: an engine takes its part of what they leave.
+        pool: what an engine fills the rest of its share with, whatever the workload needs of it; None where it
+            takes memory as it goes.
         host: what lies in the host's memory, and in no sum here.
         notes: what the plan leaves out or assumes.
     """
@@ -95,7 +96,8 @@ class Plan:
     why: str = ""
     share: float = 1.0
     beside_share: frozenset[str] = frozenset()
-    blocks: BlockLayout | None = None
+    before_share: frozenset[str] = frozenset()
+    pool: CachePool | None = None
     host: tuple[Term, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -136,11 +138,15 @@ class Plan:
     @property
     def counted_bytes(self) -> int:
         """What has to fit `usable_bytes`: all the fullest device holds, less what an engine does not count."""
-        return self.per_gpu_bytes - self._beside_bytes
+        return self.per_gpu_bytes - self._overhead_bytes(self.beside_share)
+
+    def share_bytes(self, memory_bytes: int) -> int:
+        """Of a device's memory, what an engine allows itself."""
+        return int(self.share * (memory_bytes - self._overhead_bytes(self.before_share)))
 
     def usable_bytes(self, memory_bytes: int) -> int:
         """Of a device's memory, what this plan may count on: its share, and what lies beside that has room."""
-        return min(int(self.share * memory_bytes), memory_bytes - self._beside_bytes)
+        return min(self.share_bytes(memory_bytes), memory_bytes - self._overhead_bytes(self.beside_share))
 
     def pool_bytes(self, memory_bytes: int) -> int:
         """What is left for the cache on such a device; negative where the model does not fit."""
@@ -150,11 +156,8 @@ class Plan:
     @property
     def device_bytes(self) -> int:
         """Memory of the smallest device it can run on."""
-        return max(self.per_gpu_bytes, math.ceil(self.counted_bytes / self.share))
-
-    @property
-    def _beside_bytes(self) -> int:
-        return sum(term.nbytes for term in self.overheads if term.name in self.beside_share)
+        first = self._overhead_bytes(self.before_share)
+        return max(self.per_gpu_bytes, first + math.ceil(self.counted_bytes / self.share))
 
     @property
     def total_bytes(self) -> int:
@@ -164,6 +167,9 @@ class Plan:
     def of(self, name: str) -> Term | None:
         """The term of that name at the deciding moment or among the overheads, or None."""
         return next(self._named(name), None)
+
+    def _overhead_bytes(self, names: frozenset[str]) -> int:
+        return sum(term.nbytes for term in self.overheads if term.name in names)
 
     def _named(self, name: str) -> Iterator[Term]:
         return (term for term in self.terms if term.name == name)

@@ -1,119 +1,133 @@
-"""SGLang: weights and a pool of tokens in a fixed part of a device, the rest left to what comes and goes.
+"""SGLang: weights and pools of tokens and states in a fixed part of a device, the rest left to what comes and goes.
 
-Rules are those of SGLang 0.4.
+Rules are those of SGLang 0.5 unless another version is named.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hubmem.memory.device import context_term
-from hubmem.memory.engine_cache import BlockLayout, block_layout, without_windows
 from hubmem.memory.plan import Basis, Moment, Plan, Term
+from hubmem.memory.sglang_rules import V05, Rules
 from hubmem.memory.sharding import Rank
+from hubmem.memory.token_pool import TokenPool, token_pool
 from hubmem.memory.vllm import Worker, without_drafts
 from hubmem.memory.vllm_profile import V1, Limits, profile_term
 from hubmem.memory.workload import Workload
-from hubmem.units import format_binary
+from hubmem.units import MIB
+from hubmem.weights.roles import Role
 
 _UNKNOWN = "The layers of this model type are not known: weights only, without cache and activations."
-_NO_POOL = "SGLang's pool of tokens is not planned for layers like this model's: no cache is counted."
-
-# `mem_fraction_static` by the ranks of tensor parallelism from which it holds (server_args.py, __post_init__).
-_FRACTIONS = ((16, 0.79), (8, 0.81), (4, 0.85), (2, 0.87), (1, 0.88))
-# `chunked_prefill_size`, and on a device with less than 25,000 MB (the same function).
-_CHUNK, _SMALL_CHUNK, _SMALL_DEVICE = 8192, 2048, 25_000 * 2**20
+_NO_POOL = "SGLang's pools are not planned for layers like this model's: no cache is counted."
+_TOWERS = (
+    "SGLang keeps 5 % or more of a GPU free for images where nobody sets its fraction; that is not counted."
+)
 
 
-def plan(rank: Rank) -> Plan:
+def plan(rank: Rank, *, rules: Rules = V05) -> Plan:
     """What one rank holds to serve the workload's sequences at once."""
-    server = _Server(without_drafts(rank))
-    context, outside = context_term(), server.worker.outside()
+    server = _Server(rank=without_drafts(rank), rules=rules)
+    before = (context_term(), *([server.worker.outside()] if rank.workload.tp > 1 else ()))
     beside = (*server.activations(), *server.worker.graphs())
     return Plan(
         moments=(Moment(phase="serving", name="a step beside the pool", terms=tuple(server.terms())),),
-        overheads=(context, outside, *beside),
+        overheads=(*before, _loaded_kernels(), *beside),
         reserved_ratio=(1.0, 1.0),
         devices=rank.workload.devices,
-        share=fraction_of(rank.workload),
-        beside_share=frozenset(term.name for term in beside),
-        blocks=server.layout,
+        share=rules.fraction(rank.workload),
+        beside_share=frozenset(term.name for term in (*before, *beside)),
+        before_share=frozenset(term.name for term in before),
+        pool=server.pool,
         notes=tuple(server.notes()),
     )
 
 
-def settled(workload: Workload, memory_bytes: int, *, a100: bool) -> Workload:  # noqa: ARG001 - all alike here
-    """The workload with the chunks a server takes on a device with so much memory."""
-    chunk = _SMALL_CHUNK if memory_bytes < _SMALL_DEVICE else _CHUNK
-    return replace(workload, max_num_batched_tokens=workload.max_num_batched_tokens or chunk)
+def settled(workload: Workload, memory_bytes: int, *, a100: bool, rules: Rules = V05) -> Workload:  # noqa: ARG001 - all alike here
+    """The workload with the chunks and the fraction a server takes on a device with so much memory."""
+    return replace(
+        workload,
+        max_num_batched_tokens=workload.max_num_batched_tokens or rules.on(memory_bytes).chunk,
+        mem_fraction_static=rules.fraction(workload, memory_bytes),
+    )
 
 
-def fraction_of(workload: Workload) -> float:
-    """The part of a device for weights and pool: as set, else by tensor parallelism.
+def _loaded_kernels() -> Term:
+    """What the driver sees beside weights that have been loaded: SGLang counts free memory, not tensors."""
+    return Term(
+        name="loaded kernels",
+        nbytes=103 * MIB,
+        basis=Basis.ASSUMED,
+        formula="weights in four start-up logs, less their tensors",
+        source="range of published start-up logs",
+        low=51 * MIB,
+        high=133 * MIB,
+    )
 
-    >>> fraction_of(Workload(tp=4)), fraction_of(Workload(mem_fraction_static=0.93))
-    (0.85, 0.93)
-    """
-    return workload.mem_fraction_static or next(part for tp, part in _FRACTIONS if workload.tp >= tp)
 
-
+@dataclass(frozen=True, kw_only=True)
 class _Server:
     """One rank's process; it runs vLLM's layers, in eager code."""
 
-    def __init__(self, rank: Rank) -> None:
-        self._rank, self._workload, self._architecture = rank, rank.workload, rank.architecture
-        self.worker = Worker(rank=rank, rules=V1)
+    rank: Rank
+    rules: Rules
 
-    def terms(self) -> Iterator[Term]:
-        """Weights, and the part of the pool that the workload's sequences need."""
-        yield from self.worker.weights()
-        if self.layout:
-            yield self._cache(self.layout)
+    @property
+    def worker(self) -> Worker:
+        """The rank as vLLM would run it."""
+        return Worker(rank=self.rank, rules=V1)
 
     @cached_property
-    def layout(self) -> BlockLayout | None:
-        """A pool of tokens that all layers share: windows are kept whole, and states lie elsewhere."""
-        architecture = self._architecture
+    def pool(self) -> TokenPool | None:
+        """What is set aside for tokens and states; states are float32."""
+        architecture = self.rank.architecture
         if architecture is None or not architecture.generates:
             return None
-        tokens = replace(self.worker.cache_settings(architecture), block_tokens=1)
-        layout = block_layout(without_windows(architecture), tokens)
-        return layout if layout and all(kind.kind == "full" for kind in layout.kinds) else None
+        return token_pool(architecture, replace(self.worker.cache_settings(architecture), state_bits=32))
+
+    def terms(self) -> Iterator[Term]:
+        """Weights, and the part of the pools that the workload's sequences need."""
+        yield from self.worker.weights()
+        if self.pool:
+            yield self._cache(self.pool)
 
     def activations(self) -> Iterator[Term]:
         """Of a chunk of a prompt. Its sampling kernels sort nothing."""
-        if self._architecture is None:
+        architecture, tokens = self.rank.architecture, self.rank.workload.max_num_batched_tokens
+        if architecture is None:
             return
-        tokens = self._workload.max_num_batched_tokens
-        usual, least = (
-            Limits(sequences=1, tokens=tokens or size, known=tokens is not None)
-            for size in (_CHUNK, _SMALL_CHUNK)
+        usual, least, most = (
+            Limits(sequences=1, tokens=tokens or chunk, known=tokens is not None)
+            for chunk in (self.rules.unknown.chunk, min(self.rules.chunks), max(self.rules.chunks))
         )
         yield replace(
             profile_term(
-                self._architecture,
+                architecture,
                 usual,
-                (least, usual),
-                itemsize=self.worker.itemsize(self._architecture),
+                (least, most),
+                itemsize=self.worker.itemsize(architecture),
                 eager=True,
                 samples=False,
             ),
-            source="SGLang 0.4, srt/models: vLLM's layers on a chunk of chunked_prefill_size",
+            source=f"SGLang {self.rules.version}, srt/models: vLLM's layers on a chunk of chunked_prefill_size",
         )
 
     def notes(self) -> Iterator[str]:
         """What is left out."""
-        if self._architecture is None:
+        architecture = self.rank.architecture
+        if architecture is None:
             yield _UNKNOWN
-        elif self._architecture.generates and self.layout is None:
+        elif architecture.generates and self.pool is None:
             yield _NO_POOL
+        if any(group.role is Role.VISION for group in self.rank.census.kinds):
+            yield _TOWERS
 
-    def _cache(self, layout: BlockLayout) -> Term:
-        batch, tokens = self._workload.batch, self._workload.context
+    def _cache(self, pool: TokenPool) -> Term:
+        batch, tokens = self.rank.workload.batch, self.rank.workload.context
         return Term(
             name="KV cache",
-            nbytes=batch * tokens * layout.block_bytes,
+            nbytes=batch * pool.request_bytes(tokens),
             basis=Basis.DERIVED,
-            formula=f"{batch:,} × {tokens:,} tokens × {format_binary(layout.block_bytes)}",
-            source="SGLang 0.4, srt/mem_cache/memory_pool.py",
+            formula=f"{batch:,} × {pool.formula(tokens)}",
+            source=f"SGLang {self.rules.version}, srt/model_executor/model_runner_kv_cache_mixin.py",
         )

@@ -64,7 +64,7 @@ def plan(rank: Rank, *, rules: Rules = V1) -> Plan:
         devices=rank.workload.devices,
         share=rank.workload.gpu_memory_utilization,
         beside_share=frozenset(term.name for term in beside),
-        blocks=worker.layout,
+        pool=worker.layout,
         notes=(*worker.notes(), *([_DRAFTS] if worker.rank.census is not rank.census else [])),
     )
 

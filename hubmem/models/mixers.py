@@ -7,7 +7,7 @@ case in a formula.
 Symbols: s tokens, K KV heads, Dk and Dv key and value dims of a head, w window, r latent rank.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, Protocol
 
@@ -296,8 +296,7 @@ class Recurrent:
     Attributes:
         name: its kind, such as `mamba2`.
         state: what it keeps.
-        kernel: past inputs of a convolution in it, the current one included, where transformers keeps that
-            one too; engines do not. 0 for none.
+        kernel: inputs of a convolution in it, the current one included, which transformers keeps too; 0 for none.
     """
 
     name: str
@@ -308,6 +307,17 @@ class Recurrent:
     def kind(self) -> str:
         """Its name."""
         return self.name
+
+    @property
+    def engine_state(self) -> Kept:
+        """What engines keep: of a convolution only its past inputs.
+
+        >>> Recurrent(name="mamba", state=Kept(model=4 * 1536, float32=16 * 1536), kernel=4).engine_state.model
+        4608
+        """
+        if not self.kernel:
+            return self.state
+        return replace(self.state, model=self.state.model // self.kernel * (self.kernel - 1))
 
     def kept(self, span: Span) -> Kept:  # noqa: ARG002 - the point of a recurrent state
         """The same after any number of tokens."""

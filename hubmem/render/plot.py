@@ -75,7 +75,7 @@ def picture_of(report: Report) -> Picture:
         contexts=contexts,
         terms={name: tuple(each.get(name, 0.0) for each in sizes) for name in names},
         devices={
-            each.gpu.name: int(each.gpu.memory_bytes * plans[0].share) / GIB for each in report.verdicts
+            each.gpu.name: plans[0].share_bytes(each.gpu.memory_bytes) / GIB for each in report.verdicts
         },
     )
 

@@ -43,13 +43,13 @@ def sentences(verdict: Verdict) -> Iterator[str]:
 def _pool(verdict: Verdict) -> Iterator[str]:
     """The blocks an engine fills the rest of its share with."""
     plan, context = verdict.solver.plan_for(verdict.workload), verdict.workload.context
-    if plan.blocks is None:
+    if plan.pool is None:
         return
-    nbytes, each = plan.pool_bytes(verdict.gpu.memory_bytes), plan.blocks.request_bytes(context)
+    nbytes, each = plan.pool_bytes(verdict.gpu.memory_bytes), plan.pool.request_bytes(context)
     length = format_tokens(context)
     yield (
-        f"Its pool of {format_gib(nbytes)} GiB is {plan.blocks.tokens_in(nbytes):,} tokens,"
-        f" {plan.blocks.concurrency(nbytes, context):.2f}× {length}; one sequence of {length} needs"
+        f"Its pool of {format_gib(nbytes)} GiB is {plan.pool.tokens_in(nbytes):,} tokens,"
+        f" {plan.pool.concurrency(nbytes, context):.2f}× {length}; one sequence of {length} needs"
         f" {format_gib(each)} GiB."
     )
 

@@ -45,7 +45,7 @@ def plan_for(workload: Workload) -> Plan:
         overheads=(term("context", OVERHEAD),),
         reserved_ratio=(1.0, 1.25),
         devices=workload.devices,
-        blocks=POOL if workload.engine == "vllm" else None,
+        pool=POOL if workload.engine == "vllm" else None,
     )
 
 

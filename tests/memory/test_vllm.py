@@ -320,7 +320,7 @@ def test_less_of_a_device_is_less_pool_and_nothing_else() -> None:
 
 def test_pages_of_the_pool_say_how_many_sequences_it_holds() -> None:
     """5.36 sequences of 131,072 tokens, 702,800 tokens, in a pool of 85.79 GiB (public log, Llama-3.1-8B)."""
-    blocks = Start(model="meta-llama/Llama-3.1-8B-Instruct", source="").plan.blocks
+    blocks = Start(model="meta-llama/Llama-3.1-8B-Instruct", source="").plan.pool
     assert blocks is not None
     pool = int(85.79 * GIB)
     assert blocks.concurrency(pool, 131072) == pytest.approx(5.36, rel=0.0025)

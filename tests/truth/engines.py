@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 
-from hubmem.memory.engine_cache import llama_cpp_cache_bytes
-from hubmem.memory.inference import plan_inference
-from hubmem.memory.workload import Workload
+from hubmem.memory.cells import llama_cpp_cache_bytes
 from hubmem.units import GIB, MIB
 
-from tests.memory.models import published
-from tests.memory.test_engine_cache import CELLS, HYBRIDS, NEEDED, POOLS, architecture_of, layout_of
+from tests.memory.test_cells import CELLS
+from tests.memory.test_engine_cache import HYBRIDS, NEEDED, POOLS, architecture_of, layout_of
 from tests.memory.test_llama_cpp import BUFFERS, mib_of, plan_of
 from tests.memory.test_sglang import STARTS as SGLANG_STARTS
-from tests.memory.test_sglang import sizes
+from tests.memory.test_sglang import sizes, started
+from tests.memory.test_token_pool import HYBRIDS as SGLANG_HYBRIDS
+from tests.memory.test_token_pool import POOLS as SGLANG_POOLS
+from tests.memory.test_token_pool import pool_of
 from tests.memory.test_vllm import LOADED, STARTED, UNEXPLAINED, WEIGHTS, Start, gib_of
 from tests.truth import Comparison
 
@@ -47,8 +48,8 @@ def _vllm_starts() -> Iterator[Comparison]:
 
 
 def _sglang_starts() -> Iterator[Comparison]:
-    for model, tp, weights, free, pool, _, source in SGLANG_STARTS:
-        plan = plan_inference(*published(model), Workload(engine="sglang", tp=tp))
+    for model, tp, weights, free, pool, source in SGLANG_STARTS:
+        plan = started(model, tp)
         # What the log counts as free before loading, and what it does not print.
         memory = int((weights + free) * GIB) + sizes(plan, "CUDA context", "non-torch memory")
         yield _row(
@@ -60,6 +61,14 @@ def _caches() -> Iterator[Comparison]:
     for name, settings, tokens, gib, source in POOLS:
         predicted = layout_of(name, **settings).request_bytes(tokens) / GIB
         yield _row(f"{name}, {tokens:,} tokens, {source}", "pool of vLLM and SGLang", "GiB", gib, predicted)
+    for name, settings, tokens, gib, source in SGLANG_POOLS:
+        predicted = pool_of(name, **settings).request_bytes(tokens) / GIB
+        yield _row(f"{name}, {tokens:,} tokens, {source}", "pool of vLLM and SGLang", "GiB", gib, predicted)
+    for name, settings, gib, tokens, states, source in SGLANG_HYBRIDS:
+        pools, size = pool_of(name, **settings), int(gib * GIB)
+        group = "states and tokens of SGLang's hybrids"
+        yield _row(f"{name}, {source}", group, "states", states, pools.states_in(size))
+        yield _row(f"{name}, {source}", group, "tokens", tokens, pools.tokens_in(size))
     for name, settings, pool, length, concurrency, tokens in HYBRIDS:
         layout, size = layout_of(name, **settings), int(pool * GIB)
         what = f"{name}, {pool} GiB"

@@ -50,6 +50,7 @@ GOALS = {
         worst=0.0025, others="llm-d-planner: 0.34 % mean of 57 runs; vramscout: 2.85 % mean"
     ),
     "concurrency and tokens of vLLM's hybrids": Goal(worst=0.0025),
+    "states and tokens of SGLang's hybrids": Goal(worst=0.0025),
     "need of one request in vLLM": Goal(worst=0.0025),
     "cache and states of llama.cpp": Goal(worst=0.0025),
     "compute buffer of llama.cpp": Goal(worst=0.03),

@@ -1,0 +1,114 @@
+"""What an SGLang server decides by its version and by the device it finds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hubmem.memory.workload import Workload
+from hubmem.units import MIB
+
+# Of devices that no row of the tables below names otherwise.
+_ANY = 2**40
+_WIDE_FROM_TP = 4
+
+# What a server keeps free for other than weights and cache, in MiB (SGLang 0.5, _handle_gpu_memory_settings).
+_RESERVED, _RESERVED_BY_TOKEN, _FEWEST_TOKENS, _RESERVED_BY_GRAPH = 512, 1.5, 2048, 2
+_RESERVED_BY_EIGHT_RANKS = 1024
+_RESERVED_ON_LARGE, _LARGE = 10 * 1024, 60 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What a server takes where nobody sets it.
+
+    Attributes:
+        below_mib: on devices with less memory than this.
+        chunk: tokens of prompts that are computed at once (`chunked_prefill_size`).
+        graphs, graphs_wide: sequences of the largest captured graph (`cuda_graph_max_bs`) below tensor
+            parallelism 4, and from there on.
+    """
+
+    below_mib: int = _ANY
+    chunk: int
+    graphs: int = 0
+    graphs_wide: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What differs between versions of SGLang.
+
+    Attributes:
+        version: whose code they were read in.
+        since: the first version that has them.
+        defaults: by device, the smallest first.
+        unknown: on a device that is not known.
+        fractions: `mem_fraction_static` by the ranks of tensor parallelism from which it holds; none where the
+            device decides.
+    """
+
+    version: str
+    since: str
+    defaults: tuple[Defaults, ...]
+    unknown: Defaults
+    fractions: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def chunks(self) -> Iterable[int]:
+        """The chunks a server may take, by device."""
+        return (row.chunk for row in self.defaults)
+
+    def on(self, memory_bytes: int) -> Defaults:
+        """The defaults on a device with so much memory."""
+        return next(row for row in self.defaults if memory_bytes < row.below_mib * MIB)
+
+    def fraction(self, workload: Workload, memory_bytes: int | None = None) -> float:
+        """The part of a device for weights and pool: as set, else by tensor parallelism or by the device.
+
+        >>> V04.fraction(Workload(tp=4)), V04.fraction(Workload(mem_fraction_static=0.93))
+        (0.85, 0.93)
+        >>> [V05.fraction(Workload(), mib * MIB) for mib in (16376, 24564, 81559)]
+        [0.772, 0.847, 0.835]
+        """
+        if workload.mem_fraction_static:
+            return workload.mem_fraction_static
+        if self.fractions:
+            return next(part for tp, part in self.fractions if workload.tp >= tp)
+        if memory_bytes is None:
+            return _UNKNOWN_FRACTION
+        memory_mib = memory_bytes // MIB
+        return round(1 - _reserved_mib(workload, memory_mib, self.on(memory_bytes)) / memory_mib, 3)
+
+
+def _reserved_mib(workload: Workload, memory_mib: int, defaults: Defaults) -> float:
+    """max(512 + 1.5·C + 2·G + 1024·TP·PP/8, 10240 on a large device), chunk C, largest graph G."""
+    chunk = max(workload.max_num_batched_tokens or defaults.chunk, _FEWEST_TOKENS)
+    graphs = defaults.graphs_wide if workload.tp >= _WIDE_FROM_TP else defaults.graphs
+    ranks = _RESERVED_BY_EIGHT_RANKS * workload.tp * workload.pp / 8
+    reserved = _RESERVED + _RESERVED_BY_TOKEN * chunk + _RESERVED_BY_GRAPH * graphs + ranks
+    return max(reserved, _RESERVED_ON_LARGE) if memory_mib > _LARGE else reserved
+
+
+_UNKNOWN_FRACTION = 0.88
+
+V04 = Rules(
+    version="0.4",
+    since="0.4",
+    defaults=(Defaults(below_mib=25_000, chunk=2048), Defaults(chunk=8192)),
+    unknown=Defaults(chunk=8192),
+    fractions=((16, 0.79), (8, 0.81), (4, 0.85), (2, 0.87), (1, 0.88)),
+)
+"""SGLang 0.4: srt/server_args.py, __post_init__."""
+
+V05 = Rules(
+    version="0.5",
+    since="0.5.4",
+    defaults=(
+        Defaults(below_mib=20 * 1024, chunk=2048, graphs=8, graphs_wide=8),
+        Defaults(below_mib=35 * 1024, chunk=2048, graphs=24, graphs_wide=80),
+        Defaults(below_mib=60 * 1024, chunk=4096, graphs=32, graphs_wide=160),
+        Defaults(below_mib=160 * 1024, chunk=8192, graphs=256, graphs_wide=512),
+        Defaults(chunk=16384, graphs=512, graphs_wide=512),
+    ),
+    unknown=Defaults(chunk=4096),
+)
+"""SGLang 0.5: srt/server_args.py, _handle_gpu_memory_settings (sgl-project/sglang#10975)."""
