@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hubmem.memory import optimizers
 from hubmem.memory.places import EMBEDDING, END, by_place, shares_weights
 from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
 from hubmem.memory.programs.families import computation_of
@@ -38,7 +39,8 @@ class _Model:
     def __init__(self, rank: Rank, regime: Regime, architecture: Architecture) -> None:
         self._workload, self._architecture, self._regime = rank.workload, architecture, regime
         self._computation = computation_of(architecture, rank.census)
-        self._gradients = _gradients_by_place(rank, regime)
+        self._uses_gradients = optimizers.parse(rank.workload.optimizer).fused_backward
+        self._gradients = _gradients_by_place(rank, regime, used=self._uses_gradients)
         self._checkpointed = rank.workload.checkpointing == "full"
         self._stage = rank.stage
         self._shared = shares_weights(rank)
@@ -133,9 +135,11 @@ class _Model:
             # With LoRA alone nothing before the first adapter wants a gradient.
             first = number == 0 and not arithmetic.base_trains and not self._checkpointed
             trace = trace_layer(block, arithmetic, input_needs_grad=not first)
+            if self._shared and number:
+                trace = trace.without_casts()
             yield Segment(
                 name=f"{side} layer",
-                trace=trace.without_casts() if self._shared and number else trace,
+                trace=trace.with_gradients_used() if self._uses_gradients else trace,
                 drops_scores=self._workload.checkpointing == "selective",
                 counts=stack.counts_of(block),
                 gradients=self._gradients.get(f"{side} {number}", 0),
@@ -145,10 +149,12 @@ class _Model:
             )
 
 
-def _gradients_by_place(rank: Rank, regime: Regime) -> dict[str, int]:
-    """Bytes of gradients where they are made; a tied embedding's are made by the head first."""
+def _gradients_by_place(rank: Rank, regime: Regime, *, used: bool) -> dict[str, int]:
+    """Bytes of gradients where they are made; a tied embedding's are made by the head first.
+
+    Where a gradient is used as soon as it is whole, only that one waits: for the embedding's own part.
+    """
     places = dict(by_place(rank, ((each.group, each.nbytes) for each in regime.trained)))
     assert rank.architecture is not None
-    if rank.architecture.tied_embeddings:
-        places[END] = places.get(END, 0) + places.pop(EMBEDDING)
-    return places
+    tied = places.pop(EMBEDDING) if rank.architecture.tied_embeddings else 0
+    return {END: tied} if used else {**places, END: places.get(END, 0) + tied}

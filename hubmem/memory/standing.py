@@ -139,7 +139,8 @@ def _states(rank: Rank, regime: Regime, optimizer: Optimizer, partition: Partiti
 
 def _states_of(trained: Trained, optimizer: Optimizer, itemsize: int) -> int:
     """Bytes an optimizer keeps for all tensors of a group, undivided."""
-    return trained.group.count * sum(optimizer.states(shape, itemsize) for shape in trained.shapes)
+    states = optimizer.of(trained.group.role).states
+    return trained.group.count * sum(states(shape, itemsize) for shape in trained.shapes)
 
 
 def _part(here: int, whole: int) -> str:

@@ -1,7 +1,6 @@
 """The memory of training a model: one step, forward, backward and the optimizer's."""
 
 from collections.abc import Iterator, Sequence
-from math import prod
 
 from hubmem.errors import UsageError
 from hubmem.memory import optimizers
@@ -131,14 +130,13 @@ class _Run:
         if copies:
             yield self._own("optimizer's own copies", copies * self._trained, f"{copies} × what is trained")
         sizes = (
-            (prod(shape), self._optimizer.scratch(each.itemsize))
+            (self._optimizer.of(each.group.role).scratch(shape, each.itemsize), shape)
             for each in self._regime.trained
             for shape in each.shapes
         )
-        elements, scratch = max(sizes, key=prod, default=(0, 0))
+        scratch, shape = max(sizes, default=(0, ()))
         if scratch:
-            formula = f"{scratch} B × {elements:,} elements of the largest tensor"
-            yield self._own("optimizer's scratch", scratch * elements, formula)
+            yield self._own("optimizer's scratch", scratch, f"for a tensor of {' × '.join(map(str, shape))}")
 
     def _own(self, name: str, nbytes: int, formula: str) -> Term:
         return Term(

@@ -2,6 +2,7 @@ import pytest
 from hubmem.errors import UsageError
 from hubmem.memory import optimizers
 from hubmem.memory.optimizers import Optimizer
+from hubmem.weights.roles import Role
 
 MATRIX = (4096, 4096)
 
@@ -22,9 +23,11 @@ def test_every_optimizer_names_its_source_and_is_found_by_each_spelling(row: Opt
         ("sgd", 0.0),
         ("sgd-momentum", 4.0),
         ("lion", 4.0),
+        ("lion-8bit", 1 + 4 / 256),
         ("muon", 4.0),
         ("lomo", 0.0),
-        ("galore", 4 * 3 * 128 / 4096),
+        # Two moments of 128 rows, and all the singular vectors that the projection is a view of.
+        ("galore", 4 * (2 * 128 + 4096) / 4096),
     ],
 )
 def test_states_of_a_float32_matrix(name: str, bytes_a_parameter: float) -> None:
@@ -57,7 +60,7 @@ def test_the_smallest_tensor_with_8_bit_states_has_4096_elements(elements: int, 
         ("galore", (1000,), 2 * 1000),
         ("galore", (3, 500, 700), 2 * 3 * 500 * 700),
         ("galore", (128, 1000), 2 * 128 * 1000),
-        ("galore", (129, 1000), 128 * (2 * 1000 + 129)),
+        ("galore", (129, 1000), 2 * 128 * 1000 + 129 * 129),
     ],
 )
 def test_what_is_no_large_matrix_has_states_of_its_own_kind(
@@ -66,15 +69,44 @@ def test_what_is_no_large_matrix_has_states_of_its_own_kind(
     assert optimizers.parse(name).states(shape, 4) == 4 * elements
 
 
-def test_paged_states_are_those_of_the_optimizer_that_is_not() -> None:
-    for paged, plain in (("paged-adamw", "adamw"), ("paged-adamw-8bit", "adamw-8bit")):
-        assert optimizers.parse(paged).states(MATRIX, 2) == optimizers.parse(plain).states(MATRIX, 2)
+def test_a_projection_in_half_precision_is_a_copy() -> None:
+    assert optimizers.parse("galore").states((500, 1000), 2) == 2 * 128 * (2 * 1000 + 500)
+
+
+@pytest.mark.parametrize("name", ["paged-adamw", "lion-32bit"])
+def test_bitsandbytes_keeps_float32_states_of_half_precision_parameters(name: str) -> None:
+    row = optimizers.parse(name)
+    assert row.states(MATRIX, 2) == row.states(MATRIX, 4) > 0
+
+
+def test_paged_8_bit_states_are_those_that_are_not_paged() -> None:
+    paged, plain = optimizers.parse("paged-adamw-8bit"), optimizers.parse("adamw-8bit")
+    for role in (Role.EMBEDDING, Role.ATTENTION):
+        assert paged.of(role).states(MATRIX, 2) == plain.of(role).states(MATRIX, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "bytes_a_parameter"),
+    [
+        ("adamw-8bit", Role.EMBEDDING, 8.0),
+        ("adamw-8bit", Role.HEAD, 2 + 2 * 4 / 256),
+        ("lion-8bit", Role.EMBEDDING, 4.0),
+        ("muon", Role.EMBEDDING, 4.0),
+        ("muon", Role.HEAD, 4.0),
+        ("muon", Role.MLP, 2.0),
+        ("galore", Role.EMBEDDING, 4.0),
+        ("adamw", Role.EMBEDDING, 4.0),
+    ],
+)
+def test_states_of_embeddings_and_heads_in_bf16(name: str, role: Role, bytes_a_parameter: float) -> None:
+    assert optimizers.parse(name).of(role).states(MATRIX, 2) == bytes_a_parameter * 4096**2
 
 
 def test_bitsandbytes_optimizers_need_a_gpu_and_paged_ones_may_leave_it() -> None:
     rows = optimizers.BY_NAME.values()
     assert {row.name for row in rows if row.pageable} == {"paged-adamw", "paged-adamw-8bit"}
-    assert {row.name for row in rows if row.device_only} == {"paged-adamw", "paged-adamw-8bit", "adamw-8bit"}
+    in_bits = {"paged-adamw", "paged-adamw-8bit", "adamw-8bit", "lion-32bit", "lion-8bit"}
+    assert {row.name for row in rows if row.device_only} == in_bits
 
 
 def test_only_lomo_uses_a_gradient_as_it_is_made() -> None:
@@ -86,12 +118,29 @@ def test_only_foreach_copies_all_parameters_in_a_step() -> None:
     assert copies == {"adamw-foreach": 1}
 
 
-@pytest.mark.parametrize(("name", "scratch"), [("adafactor", {2: 16, 4: 8}), ("adamw", {2: 0, 4: 0})])
-def test_adafactor_computes_in_float32_whatever_the_parameter_s_dtype(
-    name: str, scratch: dict[int, int]
+@pytest.mark.parametrize(
+    ("name", "shape", "itemsize", "nbytes"),
+    [
+        ("adamw", (3, 5), 2, 0),
+        # Gradient and parameter in float32, the square, and what is added.
+        ("adafactor", (3, 5), 2, 4 * 4 * 15),
+        ("adafactor", (3, 5), 4, 2 * 4 * 15),
+        ("lion", (3, 5), 2, 2 * 2 * 15),
+        # An update, two iterates in bf16, and two products of 3 × 3.
+        ("muon", (3, 5), 4, 4 * 15 + 2 * 2 * 15 + 2 * 2 * 9),
+        ("muon", (15,), 4, 0),
+        ("lomo", (3, 5), 2, 2 * 4 * 15),
+        ("lomo", (3, 5), 4, 0),
+        # A copy, vectors of both sides, and what is scaled of one of them.
+        ("galore", (200, 300), 2, 4 * (2 * 60_000 + 200 * 200 + 128 * 300)),
+        ("galore", (200, 300), 4, 4 * (60_000 + 200 * 200 + 128 * 300)),
+        ("galore", (300,), 2, 2 * 2 * 300),
+    ],
+)
+def test_what_a_step_makes_for_one_tensor(
+    name: str, shape: tuple[int, ...], itemsize: int, nbytes: int
 ) -> None:
-    row = optimizers.parse(name)
-    assert {itemsize: row.scratch(itemsize) for itemsize in scratch} == scratch
+    assert optimizers.parse(name).scratch(shape, itemsize) == nbytes
 
 
 def test_the_formula_says_the_bytes_of_a_parameter_of_a_large_matrix() -> None:

@@ -41,11 +41,20 @@ def test_the_optimizers_step_sees_all_gradients() -> None:
 
 
 def test_lomo_never_holds_all_gradients() -> None:
-    adam, lomo = (
-        plan_training(LLAMA, TENSORS, replace(FULL, context=1, optimizer=name)).peaks["step"]
-        for name in ("sgd", "lomo")
+    """Its own peak is the largest matrix's gradient and weight in float32."""
+    peaks = plan_training(LLAMA, TENSORS, replace(FULL, context=1, optimizer="lomo")).peaks
+    assert peaks["step"] == 2 * PARAMETERS + 2 * 4 * 512 * 1024
+    assert peaks["backward"] < peaks["step"]
+
+
+def test_with_lomo_a_tied_embeddings_first_gradient_waits_for_its_second() -> None:
+    tied, tensors = llama(
+        layers=4, hidden=512, heads=8, kv_heads=4, head_dim=64, mlp=1024, vocabulary=20000, tied=True
     )
-    assert adam - lomo == 2 * PARAMETERS
+    workload = replace(FULL, context=1, precision="fp32", optimizer="lomo")
+    embedding = 4 * 20000 * 512
+    beside = plan_training(tied, tensors, workload).peaks["backward"] - 4 * tensors.parameters
+    assert beside == pytest.approx(3 * embedding, rel=0.01)
 
 
 def test_checkpointing_keeps_one_layers_input_for_each_layer() -> None:

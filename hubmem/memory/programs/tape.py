@@ -13,7 +13,7 @@ input_buffer.cpp (when gradients are made, summed and freed).
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -119,6 +119,13 @@ class Trace:
             kept=tuple(_without_casts(self.kept)),
             forward=tuple(_alive(alive.operator, _without_casts(alive.storages)) for alive in self.forward),
             backward=tuple(_alive(alive.operator, _without_casts(alive.storages)) for alive in self.backward),
+        )
+
+    def with_gradients_used(self) -> "Trace":
+        """The same where the gradient of a weight is used and freed as soon as it is made."""
+        return replace(
+            self,
+            backward=tuple(_alive(alive.operator, _one_gradient(alive.storages)) for alive in self.backward),
         )
 
     def largest_forward(self, counts: Counts) -> Alive:
@@ -344,6 +351,13 @@ def _alive(operator: str, storages: Iterable[Storage]) -> Alive:
 
 def _without_casts(storages: Iterable[Storage]) -> Iterator[Storage]:
     return (s for s in storages if s.extent is not Extent.ONCE or s.label == WEIGHT_GRADIENTS)
+
+
+def _one_gradient(storages: Sequence[Storage]) -> Iterator[Storage]:
+    """Of the gradients of weights the largest."""
+    gradients = [storage for storage in storages if storage.label == WEIGHT_GRADIENTS]
+    yield from (storage for storage in storages if storage not in gradients)
+    yield from sorted(gradients, key=lambda storage: storage.each)[-1:]
 
 
 def _each(storages: Iterable[Storage]) -> Mapping[Extent, int]:
