@@ -65,7 +65,7 @@ class Regime:
         """Bytes of a group's own weights."""
         if group.role is Role.BUFFER:
             return 0
-        if self.kept_float32 and not self._quantizes(group):
+        if self.kept_float32 and group.unpacked is not None and not self._quantizes(group):
             return group.parameters * _FLOAT32
         return self.weights.nbytes(group)
 
@@ -89,7 +89,7 @@ def regime_of(architecture: Architecture | None, census: Census, workload: Workl
 
 def _full(census: Census, workload: Workload) -> Regime:
     """All weights in one dtype: bf16, or float32 under autocast and without."""
-    packed = next((g for g in census.groups if g.unpacked is not None and g.unpacked != g.shape), None)
+    packed = _packed(census)
     if packed is not None:
         raise UsageError(
             f"Full fine-tuning needs weights with gradients, and {packed.template} is quantized.",
@@ -118,7 +118,15 @@ def _full(census: Census, workload: Workload) -> Regime:
 def _lora(
     architecture: Architecture | None, census: Census, workload: Workload, computation: Computation
 ) -> Regime:
-    """Frozen weights as they are stored, or in the dtype that is computed in; adapters beside them."""
+    """Frozen weights as they are packed, or in the dtype that is computed in; adapters beside them."""
+    autocast = workload.precision == "amp"
+    packed = _packed(census)
+    # transformers trains nothing over MXFP4 (quantizer_mxfp4.py, is_trainable): guides have it unpacked on loading.
+    if workload.weight_dtype is None and packed and not packed.template.endswith("_blocks"):
+        base = precision.AS_STORED
+        return _with_adapters(
+            census, workload, computation, base, itemsize=_HALF, quantized=True, autocast=autocast
+        )
     name = workload.weight_dtype or {"fp32": "fp32", "bf16": "bf16"}.get(workload.precision)
     if name is None:
         stored = dtypes.find((architecture.dtype if architecture else None) or census.main_dtype)
@@ -127,24 +135,37 @@ def _lora(
     if target.matrix_nbytes is not None:
         raise UsageError(f"LoRA over weights in {target.label} is QLoRA.", hint="Ask for --train qlora.")
     itemsize = target.kept_bits // 8
-    return _with_adapters(census, workload, computation, target, itemsize=itemsize, quantized=False)
+    return _with_adapters(
+        census, workload, computation, target, itemsize=itemsize, quantized=False, autocast=autocast
+    )
 
 
 def _qlora(census: Census, workload: Workload, computation: Computation) -> Regime:
-    """4-bit weights with double quantization; what is not quantized is cast to float32.
+    """4-bit weights with double quantization, or as bitsandbytes has stored them; the rest is cast to float32.
 
     Source: Dettmers et al., arXiv 2305.14314; peft, prepare_model_for_kbit_training.
     """
-    packed = next((g for g in census.groups if g.unpacked is not None and g.unpacked != g.shape), None)
-    if packed is not None:
+    packed = _packed(census)
+    if packed is not None and not _is_bitsandbytes(packed):
         raise UsageError(
             f"QLoRA quantizes a model itself, and {packed.template} is quantized already.",
             hint="Train an adapter over it with --train lora, or start from the original weights.",
         )
+    base = precision.AS_STORED if packed else precision.parse("nf4-dq")
     regime = _with_adapters(
-        census, workload, computation, precision.parse("nf4-dq"), itemsize=_FLOAT32, quantized=True
+        census, workload, computation, base, itemsize=_FLOAT32, quantized=True, autocast=True
     )
-    return replace(regime, whole=frozenset({"down_proj"})) if computation.down_float32 else regime
+    whole = frozenset({"down_proj"} if computation.down_float32 else ())
+    return replace(regime, kept_float32=True, whole=whole)
+
+
+def _packed(census: Census) -> TensorGroup | None:
+    return next((group for group in census.groups if group.is_packed), None)
+
+
+def _is_bitsandbytes(group: TensorGroup) -> bool:
+    """Whether a packed matrix is 4-bit of bitsandbytes: one column of bytes, under the matrix's own name."""
+    return group.template.endswith(".weight") and group.dtype == "U8" and group.shape[1:] == (1,)
 
 
 def _with_adapters(
@@ -155,6 +176,7 @@ def _with_adapters(
     *,
     itemsize: int,
     quantized: bool,
+    autocast: bool,
 ) -> Regime:
     adaptation = adapt(census, workload.lora_targets, experts=computation.adapts_experts)
     own = itemsize if workload.adapter_dtype == "model" else _FLOAT32
@@ -167,11 +189,10 @@ def _with_adapters(
     )
     return Regime(
         weights=target,
-        kept_float32=quantized,
         trained=tuple(_adapters_of(adaptation.groups, adapters)),
         arithmetic=Arithmetic(
             itemsize=itemsize,
-            autocast=quantized or workload.precision == "amp",
+            autocast=autocast,
             trains=True,
             adapters=adapters,
             quantized=quantized,

@@ -63,6 +63,11 @@ class TensorGroup:
         return self.count * self.nbytes_each
 
     @property
+    def is_packed(self) -> bool:
+        """Whether several weights lie in one stored element."""
+        return self.unpacked is not None and self.unpacked != self.shape
+
+    @property
     def loaded_nbytes(self) -> int:
         """Bytes of all of them once loaded as they are stored."""
         return 0 if self.copy else self.nbytes

@@ -75,6 +75,19 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTarget(Target):
+    """The precision a model is stored in, packed where it is packed."""
+
+    def nbytes(self, group: TensorGroup) -> int:
+        """Bytes of all tensors of a group as they are in memory once loaded; scales and zero points too."""
+        return group.loaded_nbytes
+
+    def quantizes(self, group: TensorGroup) -> bool:
+        """Whether these tensors are packed."""
+        return group.is_packed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GgufTarget(Target):
     """A quantization of llama.cpp, which gives each tensor a type by its place in the model.
 
@@ -128,8 +141,7 @@ def is_linear(group: TensorGroup) -> bool:
     dimensions = len(group.unpacked)
     if group.role is Role.EXPERTS:
         return dimensions in (2, 3)
-    is_packed = group.unpacked != group.shape
-    return dimensions == 2 and (is_packed or group.template.endswith(("weight", "weight._data")))
+    return dimensions == 2 and (group.is_packed or group.template.endswith(("weight", "weight._data")))
 
 
 def parse(text: str) -> Target:
@@ -293,6 +305,13 @@ _GGUF_ROWS = tuple(
         source="llama.cpp, src/llama-quant.cpp: llama_tensor_get_type_impl",
     )
     for name, mixture in MIXTURES.items()
+)
+
+AS_STORED = StoredTarget(
+    name="as stored",
+    label="the precision they are stored in",
+    matrix_nbytes=None,
+    source="each matrix made whole where it is used",
 )
 
 BY_NAME: dict[str, Target] = {row.name: row for row in (*_ROWS, *_GGUF_ROWS)}

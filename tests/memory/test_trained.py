@@ -13,7 +13,7 @@ from hubmem.memory.trained import Regime, regime_of
 from hubmem.memory.workload import Workload
 from hubmem.weights.census import Census
 
-from tests.memory.models import census, llama
+from tests.memory.models import census, llama, published
 
 H, KV, F, V = 512, 256, 1024, 1000
 LLAMA, TENSORS = llama(layers=4, hidden=H, heads=8, kv_heads=4, head_dim=64, mlp=F, vocabulary=V)
@@ -134,6 +134,28 @@ def test_a_quantized_model_cannot_be_quantized_again() -> None:
     packed = replace(TENSORS, groups=(replace(TENSORS.groups[1], shape=(H, H // 8)), *TENSORS.groups[2:]))
     with pytest.raises(UsageError, match="quantized already"):
         _regime(QLORA, packed)
+
+
+def test_adapters_over_a_packed_model_leave_it_packed() -> None:
+    """GPTQ, AWQ and bitsandbytes have layers that PEFT adapts as they are (peft 0.21, tuners/lora)."""
+    architecture, tensors = published("Qwen/Qwen2.5-7B-Instruct-AWQ")
+    assert sum(map(regime_of(architecture, tensors, LORA).held, tensors.groups)) == sum(
+        group.nbytes for group in tensors.groups
+    )
+
+
+def test_mxfp4_is_unpacked_to_be_trained_over() -> None:
+    architecture, tensors = published("openai/gpt-oss-20b")
+    assert sum(map(regime_of(architecture, tensors, LORA).held, tensors.groups)) == 2 * tensors.parameters
+
+
+def test_a_model_that_bitsandbytes_has_stored_is_held_as_one_it_quantizes_itself() -> None:
+    """Up to the quantization constants that it stores as JSON, a few bytes a matrix."""
+    stored, itself = (
+        sum(map(regime_of(*published(name), QLORA).held, published(name)[1].groups))
+        for name in ("unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit", "meta-llama/Llama-3.1-8B-Instruct")
+    )
+    assert stored == pytest.approx(itself, rel=2e-5)
 
 
 def _layer(arithmetic: Arithmetic) -> Trace:
