@@ -1,10 +1,11 @@
 """What a user asks, checked before anything is asked of the Hub."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hubmem import dtypes
 from hubmem.errors import UsageError
@@ -44,7 +45,7 @@ class Request:
     def of(
         cls,
         *,
-        gpus: Sequence[str] = (),
+        gpus: str | Sequence[str] = (),
         gpus_file: str | os.PathLike[str] | None = None,
         cloud: bool = False,
         bandwidth: str = USUAL_BANDWIDTH,
@@ -58,7 +59,7 @@ class Request:
         """Read what a user wrote.
 
         Args:
-            gpus: names such as `H100-80GB`, `2xA100-80GB`, `24GiB` or `aws:p4de.24xlarge`.
+            gpus: one or several names such as `H100-80GB`, `2xA100-80GB`, `24GiB` or `aws:p4de.24xlarge`.
             gpus_file: a TOML or JSON file of accelerators that may be named too.
             cloud: whether to look for rented machines that it fits.
             bandwidth: of the network, such as `1Gbit/s`.
@@ -73,16 +74,18 @@ class Request:
         Raises:
             UsageError: something that cannot be.
         """
+        workload["context"] = DEFAULT_CONTEXT if context is None else context
+        _check_types(workload)
+        names = (gpus,) if isinstance(gpus, str) else tuple(gpus)
         own = read_own_gpus(Path(gpus_file)) if gpus_file is not None else ()
-        name, _, version = engine.partition("@")
-        row = engine_of(name, version or None)
+        engine_name, _, version = engine.partition("@")
+        row = engine_of(engine_name, version or None)
         policy = _cache_policy(cache_policy, row)
         asked = Workload(
-            context=DEFAULT_CONTEXT if context is None else context,
             weight_dtype=precision.parse(dtype).name if dtype else None,
             kv_dtype=_kv_dtype(kv_dtype, policy, row) if kv_dtype else None,
             cache_policy=policy,
-            engine=name,
+            engine=engine_name,
             engine_version=version or None,
             **workload,
         )
@@ -90,8 +93,8 @@ class Request:
         return cls(
             workload=asked,
             context=context,
-            targets=tuple(parse_target(name, own) for name in gpus or USUAL),
-            named=bool(gpus),
+            targets=tuple(parse_target(name, own) for name in names or USUAL),
+            named=bool(names),
             cloud=cloud,
             bits_per_second=parse_bandwidth(bandwidth),
         )
@@ -102,6 +105,32 @@ class Request:
         if self.context is not None or limit is None:
             return self.workload
         return replace(self.workload, context=min(DEFAULT_CONTEXT, limit))
+
+
+def _check_types(values: Mapping[str, Any]) -> None:
+    """Refuse values that no field of a workload may have; a name that is no field's is Python's to refuse.
+
+    Raises:
+        UsageError: the message names the field.
+    """
+    for name, kind in get_type_hints(Workload).items():
+        kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+        if name in values and not any(_is_of(values[name], each) for each in kinds):
+            allowed = ", ".join(map(_spelled, kinds))
+            raise UsageError(f"{name} is {values[name]!r}.", hint=f"It may be {allowed}.")
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Whether a value is of a type or one of a `Literal`'s; a bool is no number, a whole number is a float."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _spelled(kind: Any) -> str:
+    return ", ".join(map(repr, get_args(kind))) or ("None" if kind is NoneType else kind.__name__)
 
 
 def _cache_policy(text: str | None, engine: Engine) -> CachePolicy:

@@ -59,6 +59,37 @@ def test_names_are_canonical_afterwards():
 
 
 @pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ({"batch": "2"}, "It may be int."),
+        ({"batch": 1.5}, "It may be int."),
+        ({"batch": None}, "It may be int."),
+        ({"tp": True}, "It may be int."),
+        ({"context": "8k"}, "It may be int."),
+        ({"encoder_context": "8k"}, "It may be int, None."),
+        ({"dora": 1}, "It may be bool."),
+        ({"lora_dropout": "0.1"}, "It may be float."),
+        ({"train": "yes"}, "It may be 'full', 'lora', 'qlora', None."),
+        ({"attention": "flash"}, "It may be 'sdpa', 'eager'."),
+        ({"checkpointing": ["full"]}, "It may be 'none', 'full', 'selective'."),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_type_is_refused_with_those_it_may_have(asked, hint):
+    with pytest.raises(UsageError, match=f"^{next(iter(asked))} is ") as caught:
+        Request.of(**asked)
+    assert caught.value.hint == hint
+
+
+def test_a_whole_number_is_a_fraction_too():
+    assert Request.of(engine="vllm", gpu_memory_utilization=1).workload.gpu_memory_utilization == 1
+
+
+def test_one_accelerator_needs_no_list():
+    assert Request.of(gpus="H100-80GB") == Request.of(gpus=["H100-80GB"])
+
+
+@pytest.mark.parametrize(
     "asked",
     [
         {"gpus": ["nonsense-9000"]},
