@@ -13,7 +13,8 @@ __all__ = ["HubmemError", "Report", "Skipped", "inspect", "scan"]
 
 if TYPE_CHECKING:
     from hubmem.errors import HubmemError
-    from hubmem.report import Report, inspect
+    from hubmem.inspection import inspect
+    from hubmem.report import Report
     from hubmem.scanning.scan import scan
     from hubmem.scanning.skipped import Skipped
 
@@ -22,7 +23,7 @@ _HOMES = {
     "HubmemError": "hubmem.errors",
     "Report": "hubmem.report",
     "Skipped": "hubmem.scanning.skipped",
-    "inspect": "hubmem.report",
+    "inspect": "hubmem.inspection",
     "scan": "hubmem.scanning.scan",
 }
 

@@ -3,77 +3,56 @@
 Additions are free; a change of meaning bumps the schema.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hubmem.fit.advise import Advice
-from hubmem.fit.bands import band_source
 from hubmem.fit.hosting import Host, Offer
 from hubmem.fit.matrix import Verdict, columns
 from hubmem.fit.verdict import Cell, Fit
+from hubmem.memory.cache import Cache
 from hubmem.memory.engines import engine_of
 from hubmem.memory.plan import Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts
 from hubmem.models.mixers import Attention, LatentAttention
+from hubmem.weights.adapters import Adapter
+from hubmem.weights.census import Census
+from hubmem.weights.quantization import Quantization
 from hubmem.weights.reading import Part, largest
 from hubmem.weights.roles import Role
 
 if TYPE_CHECKING:
     from hubmem.fit.alternatives import Alternative
-    from hubmem.report import Report
 
 SCHEMA = "hubmem.report/1"
 
 
-def report_dict(report: "Report") -> dict[str, Any]:
-    """The report as JSON values."""
-    listing = report.snapshot.listing
-    census = report.census
-    cost = report.snapshot.cost
+def parameters_dict(census: Census, active: int) -> dict[str, Any]:
+    """What was counted, and of it what a token goes through."""
     return {
-        "schema": SCHEMA,
-        "repo": listing.repo,
-        "revision": listing.revision,
-        "commit": listing.commit,
-        "source": listing.origin.value,
-        "gated": listing.gated or False,
-        "architecture": _architecture(report.architecture) if report.architecture else None,
-        "parameters": {
-            "total": census.parameters,
-            "active": report.active_parameters,
-            "stored": census.stored_elements,
-            "buffers": census.buffers,
-            "by_role": {role.value: count for role, count in census.by_role().items()},
-            "by_dtype": census.by_dtype(),
-            "basis": census.basis,
-        },
-        "weights": {
-            "format": census.format,
-            "files": census.files,
-            "stored_bytes": census.stored_bytes,
-            "quantization": report.quantization.summary() if report.quantization else None,
-        },
-        "workload": _workload(report.workload),
-        "cache": _cache(report),
-        "plan": _plan(report.plan),
-        "verdicts": [_verdict(verdict) for verdict in report.verdicts],
-        "band": {"source": band_source(report.workload)},
-        "host": _host(report.host),
-        "machines": [_offer(offer) for offer in report.offers] if report.offers is not None else None,
-        "adapter": _adapter(report),
-        "components": [_component(part) for part in report.snapshot.parts],
-        "component_offload": _offload(report),
-        "alternatives": [_alternative(each, report) for each in report.alternatives()],
-        "notes": list(report.notes),
-        "cost": {
-            "requests": cost.requests,
-            "bytes_received": cost.bytes_received,
-            "seconds": round(report.snapshot.seconds, 3),
-        },
+        "total": census.parameters,
+        "active": active,
+        "stored": census.stored_elements,
+        "buffers": census.buffers,
+        "by_role": {role.value: count for role, count in census.by_role().items()},
+        "by_dtype": census.by_dtype(),
+        "basis": census.basis,
     }
 
 
-def _architecture(architecture: Architecture) -> dict[str, Any]:
+def weights_dict(census: Census, quantization: Quantization | None) -> dict[str, Any]:
+    """What the files hold."""
+    return {
+        "format": census.format,
+        "files": census.files,
+        "stored_bytes": census.stored_bytes,
+        "quantization": quantization.summary() if quantization else None,
+    }
+
+
+def architecture_dict(architecture: Architecture) -> dict[str, Any]:
+    """What the config says of the model."""
     attention, feed_forward = architecture.attention, architecture.feed_forward
     experts = feed_forward if isinstance(feed_forward, Experts) else None
     return {
@@ -97,20 +76,19 @@ def _architecture(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _adapter(report: "Report") -> dict[str, Any] | None:
-    adapter = report.snapshot.adapter
-    if adapter is None:
-        return None
+def adapter_dict(adapter: Adapter, census: Census) -> dict[str, Any]:
+    """What changes the model, and how many parameters that takes."""
     return {
         "kind": adapter.kind,
         "base": adapter.base,
         "rank": adapter.rank,
         "targets": list(adapter.targets),
-        "parameters": report.census.by_role().get(Role.ADAPTER, 0),
+        "parameters": census.by_role().get(Role.ADAPTER, 0),
     }
 
 
-def _component(part: Part) -> dict[str, Any]:
+def component_dict(part: Part) -> dict[str, Any]:
+    """One model of a repo of several."""
     return {
         "name": part.name,
         "class": part.kind,
@@ -119,20 +97,24 @@ def _component(part: Part) -> dict[str, Any]:
     }
 
 
-def _offload(report: "Report") -> dict[str, Any] | None:
-    part = largest(report.snapshot.parts)
+def offload_dict(parts: Sequence[Part]) -> dict[str, Any] | None:
+    """What a device holds that has one component at a time; None without a pipeline."""
+    part = largest(parts)
     return {"component": part.name, "bytes": part.census.loaded_bytes} if part else None
 
 
-def _alternative(alternative: "Alternative", report: "Report") -> dict[str, Any]:
-    fits = zip(alternative.fits, report.verdicts, strict=True) if alternative.fits else ()
+def alternative_dict(
+    alternative: "Alternative", format_name: str, verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    """Another whole model of the repo, held against the same devices."""
+    fits = zip(alternative.fits, verdicts, strict=True) if alternative.fits else ()
     return {
         "label": alternative.label,
         "file": alternative.file,
-        "format": report.census.format,
+        "format": format_name,
         "stored_bytes": alternative.nbytes,
         "bits_per_weight": round(alternative.bits_per_weight, 3) if alternative.bits_per_weight else None,
-        "plan": _plan(alternative.plan) if alternative.plan else None,
+        "plan": plan_dict(alternative.plan) if alternative.plan else None,
         "verdicts": [_fit(fit, verdict) for fit, verdict in fits],
     }
 
@@ -147,7 +129,8 @@ def _fit(fit: Fit, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _workload(workload: Workload) -> dict[str, Any]:
+def workload_dict(workload: Workload) -> dict[str, Any]:
+    """What was asked of the model."""
     training = workload.train is not None
     return {
         "mode": workload.mode,
@@ -181,17 +164,13 @@ def _settings(workload: Workload) -> dict[str, Any]:
     return {name: getattr(workload, name) for name in sorted(engine.settings)}
 
 
-def _cache(report: "Report") -> dict[str, Any] | None:
-    if report.cache is None:
-        return None
-    return {
-        "bytes": report.cache.nbytes,
-        "bytes_per_token": report.cache.bytes_per_token,
-        "policy": report.cache.policy.value,
-    }
+def cache_dict(cache: Cache) -> dict[str, Any]:
+    """What the sequences keep between steps."""
+    return {"bytes": cache.nbytes, "bytes_per_token": cache.bytes_per_token, "policy": cache.policy.value}
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def plan_dict(plan: Plan) -> dict[str, Any]:
+    """The memory of a device, term by term."""
     return {
         "terms": [_term(term) for term in plan.terms],
         "moment": plan.deciding.name,
@@ -222,7 +201,8 @@ def _term(term: Term) -> dict[str, Any]:
     }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def verdict_dict(verdict: Verdict) -> dict[str, Any]:
+    """Whether it fits one kind of device, and what would change that."""
     return {
         "gpu": verdict.gpu.name,
         "gpus": verdict.gpus,
@@ -282,11 +262,12 @@ def _change(advice: Advice) -> dict[str, Any]:
         "verdict": advice.answer.value,
         "free_bytes": advice.free,
         "host_bytes": change.host_bytes,
-        "workload": _workload(change.workload),
+        "workload": workload_dict(change.workload),
     }
 
 
-def _host(host: Host) -> dict[str, Any]:
+def host_dict(host: Host) -> dict[str, Any]:
+    """The machine beside the devices."""
     return {
         "disk_bytes": host.disk_bytes,
         "load_bytes": host.load_bytes,
@@ -296,7 +277,8 @@ def _host(host: Host) -> dict[str, Any]:
     }
 
 
-def _offer(offer: Offer) -> dict[str, Any]:
+def machine_dict(offer: Offer) -> dict[str, Any]:
+    """A rented machine that it fits."""
     return {
         "machine": offer.machine.name,
         "gpu": offer.machine.gpu,

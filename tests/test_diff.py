@@ -5,7 +5,7 @@ import json
 import pytest
 from hubmem import diff
 from hubmem.cli import main
-from hubmem.report import inspect
+from hubmem.inspection import inspect
 
 from tests.hub_server import files_of
 from tests.hub_server.examples import LARGER_LLAMA, LLAMA

@@ -17,13 +17,14 @@ from hubmem.errors import UsageError
 from hubmem.fit.matrix import PRECISIONS, Verdict
 from hubmem.fit.verdict import Planner
 from hubmem.hub.source import Origin
+from hubmem.memory.planning import planner
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import DEFAULT_CONTEXT, Checkpointing, Training, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.render.markdown import escape
 from hubmem.render.table import cell_text, precision_label
 from hubmem.render.text import Page
-from hubmem.report import Report, planner
+from hubmem.report import Report
 from hubmem.units import format_binary, format_gib, format_tokens
 
 TITLE = "## Memory"

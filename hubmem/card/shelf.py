@@ -11,8 +11,9 @@ from hubmem.card.settings import Settings
 from hubmem.card.subject import Subject
 from hubmem.errors import HubUnreachable
 from hubmem.hub.opening import Access, open_model, open_session
+from hubmem.inspection import assess
 from hubmem.models.families import read_architecture
-from hubmem.report import Report, assess
+from hubmem.report import Report
 from hubmem.request import Request
 from hubmem.snapshot import Snapshot, take_snapshot
 

@@ -49,7 +49,7 @@ def diff(
     from hubmem.cli.output import deliver
     from hubmem.cli.progress import TerminalObserver, warn
     from hubmem.hub.opening import Access, open_model
-    from hubmem.report import assess
+    from hubmem.inspection import assess
     from hubmem.request import Request
     from hubmem.snapshot import take_snapshot
 

@@ -98,15 +98,15 @@ def inspect(
     readers = ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE)
     selection = Selection(variant=variant, subfolder=subfolder, file=file)
     reading = [readers.submit(take_snapshot, each, selection) for each in opened]
-    from hubmem import report
     from hubmem.cli.output import deliver, page_for
+    from hubmem.inspection import answered
     from hubmem.render.formats import render
     from hubmem.request import Request
 
     asked = Request.of(**request)
     try:
         reports = [
-            report.answered(source, snapshot.result(), asked, siblings=siblings)
+            answered(source, snapshot.result(), asked, siblings=siblings)
             for source, snapshot in zip(opened, reading, strict=True)
         ]
     finally:

@@ -21,6 +21,21 @@ _SOURCE = "K and V of every position a later token can see, layer by layer; Dyna
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """The KV cache and recurrent states of the workload.
+
+    Attributes:
+        nbytes: of all sequences.
+        bytes_per_token: what one more token of one sequence costs at this context, all layers.
+        policy: whose rule counts the positions.
+    """
+
+    nbytes: int
+    bytes_per_token: int
+    policy: CachePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Widths:
     """Bits of an element in the cache, and of one in the dtype the model computes in."""
 

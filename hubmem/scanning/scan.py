@@ -22,7 +22,8 @@ from hubmem.errors import (
 )
 from hubmem.hub.opening import Access, Session, open_model, open_session
 from hubmem.hub.source import Observer
-from hubmem.report import Report, assess
+from hubmem.inspection import assess
+from hubmem.report import Report
 from hubmem.request import Request
 from hubmem.scanning.pace import QuotaPacer, Stopped
 from hubmem.scanning.skipped import Skipped, reason_of, skipped

@@ -8,8 +8,8 @@ from hubmem.card.settings import Settings
 from hubmem.card.shelf import assess_for
 from hubmem.card.subject import Subject
 from hubmem.hub.opening import Access, open_model
+from hubmem.memory.planning import planner
 from hubmem.memory.training import plan_training
-from hubmem.report import planner
 from hubmem.snapshot import take_snapshot
 from hubmem.units import format_gib
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hubmem.inspection import inspect
 from hubmem.render.formats import render
 from hubmem.render.text import Page
-from hubmem.report import Report, inspect
+from hubmem.report import Report
 from hubmem.weights import ggml
 from hubmem.weights.layout import model_name
 from tests.weights.test_gguf import STRING, UINT32, entry, file, tensor, text

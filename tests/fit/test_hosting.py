@@ -1,12 +1,20 @@
 """The machine beside the accelerators, and the machines one can rent."""
 
+from itertools import chain
+
 import pytest
 from hubmem import inspect
 from hubmem.fit.gpus import find
 from hubmem.fit.hosting import Host
 from hubmem.fit.verdict import Answer, hold
+from hubmem.hub.source import Cost, FileEntry, Listing, Origin
+from hubmem.inspection import assess
 from hubmem.report import Report
+from hubmem.request import Request
+from hubmem.snapshot import Snapshot
 from hubmem.units import GIB
+from hubmem.weights.census import Census, fold_file
+from hubmem.weights.safetensors import Tensor
 
 LLAMA_70B = "meta-llama/Llama-3.1-70B"
 
@@ -28,6 +36,21 @@ def test_a_single_file_of_unknown_length_is_in_ram_whole():
     host = inspect("openai-community/gpt2", offline=True).host
 
     assert host.load_bytes == host.disk_bytes > 0
+
+
+def test_of_files_of_several_lengths_the_longest_is_in_ram_whatever_lies_beside_them():
+    lengths = {"1.safetensors": 40, "2.safetensors": 120}
+    groups = [fold_file([Tensor("w", "F32", (n // 4,))], path) for path, n in lengths.items()]
+    entries = {path: FileEntry(nbytes=n + 100) for path, n in {**lengths, "old/3.safetensors": 999}.items()}
+    snapshot = Snapshot(
+        listing=Listing(repo="x", revision=None, commit=None, gated=None, origin=Origin.LOCAL, files=entries),
+        config=None,
+        census=Census(groups=tuple(chain(*groups)), format="safetensors", files=2, basis="headers"),
+        cost=Cost(),
+        seconds=0.0,
+    )
+
+    assert assess(snapshot, Request.of()).host.load_bytes == 120
 
 
 def test_a_download_takes_at_least_its_bits_over_the_bandwidth(report):

@@ -11,11 +11,11 @@ from typing import Any
 from hubmem import dtypes, templates
 from hubmem.errors import HubmemError
 from hubmem.hub.source import Cost, Listing, Origin
+from hubmem.inspection import assess
 from hubmem.memory.cache import cache_bytes
 from hubmem.memory.workload import Workload
 from hubmem.models.config import Config, parse_config
 from hubmem.models.families import read_architecture
-from hubmem.report import assess
 from hubmem.request import Request
 from hubmem.snapshot import Snapshot
 from hubmem.weights import one_call

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hubmem.report import inspect
+from hubmem.inspection import inspect
 from tests.hub_server import Answer, Fault
 from tests.hub_server.examples import SMALL
 

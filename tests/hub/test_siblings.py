@@ -71,7 +71,8 @@ def test_a_hub_that_does_not_tell_leaves_the_advice_unnamed(ask):
 
 
 def test_a_model_nobody_quantized_is_advised_all_the_same(ask):
-    report, listings, _ = ask("--gpu", SHORT, siblings=())
+    report, listings, hub = ask("--gpu", SHORT, siblings=())
 
     assert len(listings) == 1
+    assert report["cost"]["requests"] == len(hub.requests)
     assert report["verdicts"][0]["changes"][0]["change"] == "FP8 weights"

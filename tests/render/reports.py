@@ -4,11 +4,12 @@ from hubmem.fit.gpus import Target, parse_target
 from hubmem.fit.hosting import Host, Offer
 from hubmem.fit.matrix import Solver
 from hubmem.hub.source import Cost, FileEntry, Listing, Origin
+from hubmem.memory.cache import Cache
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Layer
 from hubmem.models.mixers import Attention, CachePolicy
-from hubmem.report import Cache, Report
+from hubmem.report import Report
 from hubmem.snapshot import Snapshot
 from hubmem.units import GIB
 from hubmem.weights.census import Census, fold_file

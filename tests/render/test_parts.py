@@ -4,9 +4,9 @@ import json
 
 import pytest
 from hubmem.errors import HubmemError
+from hubmem.inspection import inspect
 from hubmem.render.formats import render
 from hubmem.render.text import Page
-from hubmem.report import inspect
 from tests.hub_server import Repo, repo_from_record
 from tests.hub_server.examples import SMALL
 from tests.hub_server.snapshots import files_of

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hubmem.report import assess
+from hubmem.inspection import assess
 from hubmem.request import Request
 from hubmem.scanning.counts import counted
 from hubmem.scanning.skipped import Skipped

@@ -19,7 +19,8 @@ import pytest
 from hubmem import errors
 from hubmem.errors import HubUnreachable, UsageError
 from hubmem.hub.opening import Access, open_session, open_transport
-from hubmem.report import Report, assess
+from hubmem.inspection import assess
+from hubmem.report import Report
 from hubmem.request import Request
 from hubmem.scanning.skipped import REASONS, Skipped, reason_of, skipped
 from hubmem.snapshot import Snapshot

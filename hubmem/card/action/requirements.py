@@ -7,7 +7,7 @@ from hubmem.card.section import Part
 from hubmem.errors import UsageError
 from hubmem.fit.matrix import Verdict
 from hubmem.fit.verdict import Answer
-from hubmem.report import assess
+from hubmem.inspection import assess
 from hubmem.request import Request
 from hubmem.units import format_binary, parse_tokens
 

@@ -1,0 +1,231 @@
+"""The spine: open a source, count its weights, read its architecture, plan a workload, judge devices, report."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hubmem.fit.gpus import Gpu
+from hubmem.fit.hosting import Host, offers
+from hubmem.fit.matrix import Solver
+from hubmem.fit.speed import Reading
+from hubmem.hub.opening import Access, Opened, open_model
+from hubmem.hub.siblings import Sibling, quantized_siblings
+from hubmem.hub.source import Observer
+from hubmem.memory.cache import Cache, bytes_per_token, cache_bytes
+from hubmem.memory.engines import engine_of
+from hubmem.memory.planning import planner
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture
+from hubmem.models.config import Config
+from hubmem.models.families import read_architecture
+from hubmem.models.structural import disagreements, read_headers
+from hubmem.report import Report
+from hubmem.request import Request
+from hubmem.snapshot import Snapshot, take_snapshot, with_conversion
+from hubmem.units import format_binary, format_tokens
+from hubmem.weights import counting
+from hubmem.weights.census import Census
+from hubmem.weights.layout import Selection
+from hubmem.weights.quantization import Quantization
+from hubmem.weights.quantization_config import read_quantization
+
+_NARROW_CACHE = "The config asks engines for an FP8 cache (kv_cache_scheme)."
+
+
+def inspect(
+    model: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    offline: bool = False,
+    bundled: bool = True,
+    variant: str | None = None,
+    subfolder: str | None = None,
+    file: str | None = None,
+    siblings: bool = True,
+    observer: Observer | None = None,
+    warn: Callable[[str], None] | None = None,
+    **request: Any,
+) -> Report:
+    """Say what a model takes and where it fits.
+
+    Args:
+        model: a repo id, `repo@revision`, or a folder.
+        revision: branch, tag, pull request ref or commit; None for the default branch.
+        token: for the Hub; None for the one huggingface_hub finds, False for none.
+        offline: make no request.
+        bundled: whether a bundled snapshot may stand in where the Hub cannot be read.
+        variant: such as `fp16`, for files like `model.fp16.safetensors`.
+        subfolder: the folder of the repo to look in.
+        file: one weight file of several that are whole models, such as a GGUF file.
+        siblings: whether to ask the Hub for quantized versions of a model that does not fit a GPU named.
+        observer: hears of requests and progress.
+        warn: hears of what does not stop the answer.
+        request: `gpus`, `context`, `dtype`, `kv_dtype`, `cache_policy` as `Request.of` takes them, and any other
+            field of `hubmem.memory.workload.Workload`: `batch`, `train`, `tp` …
+
+    Raises:
+        HubmemError: see `hubmem.errors`; each has an exit code.
+    """
+    asked = Request.of(**request)
+    access = Access(
+        revision=revision,
+        token=token,
+        offline=offline,
+        bundled=bundled,
+        observer=observer or Observer(),
+        warn=warn or (lambda _: None),
+    )
+    selection = Selection(variant=variant, subfolder=subfolder, file=file)
+    opened = open_model(model, access)
+    return answered(opened, take_snapshot(opened, selection), asked, siblings=siblings)
+
+
+def answered(opened: Opened, snapshot: Snapshot, request: Request, *, siblings: bool = True) -> Report:
+    """Assess what was read; where the answer is no, ask the Hub once for siblings to name in the advice.
+
+    Of pickled weights, ask it once whether a pull request has them as safetensors.
+    """
+    snapshot = with_conversion(snapshot, opened)
+    report = assess(snapshot, request)
+    source = opened.source
+    if not siblings or source is None or snapshot.stands_in or snapshot.adapter or not report.wants_siblings:
+        return report
+    found = quantized_siblings(source)
+    snapshot = replace(snapshot, cost=source.cost)
+    return assess(snapshot, request, found) if found else replace(report, snapshot=snapshot)
+
+
+def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = ()) -> Report:
+    """Plan a workload for a model that has been read, and judge devices: a pure function of what was read.
+
+    Args:
+        snapshot: of the model.
+        request: what is asked of it.
+        siblings: quantized versions of it on the Hub, to be named in advice.
+    """
+    config = snapshot.config
+    architecture = read_architecture(config) if config else None
+    quantization = read_quantization(config.raw if config else None, snapshot.quantization_file)
+    census = snapshot.census if snapshot.parts else _counted(snapshot.census, quantization, architecture)
+    workload = _with_cache_dtype(request.workload_for(architecture), quantization)
+    plan_for = planner(architecture, census)
+    host = _host(census, request.bits_per_second)
+    solver = Solver(
+        plan_for=plan_for,
+        workload=workload,
+        max_context=architecture.max_context if architecture else None,
+        depends_on_length=architecture is not None,
+        layers=len(architecture.layers) if architecture else 0,
+        stored_dtype=census.main_dtype,
+        reading=Reading(architecture=architecture, census=census) if architecture else None,
+        siblings=tuple(siblings),
+        host=host,
+    )
+    settled = [_on_device(workload, target.gpu) for target in request.targets]
+    verdicts = tuple(
+        replace(solver, workload=each).judge(target, named=request.named)
+        for target, each in zip(request.targets, settled, strict=True)
+    )
+    if request.named:
+        workload = settled[0]
+    plan = plan_for(workload)
+    host = replace(host, resident_bytes=sum(term.nbytes for term in plan.host))
+    return Report(
+        snapshot=snapshot,
+        census=census,
+        quantization=quantization,
+        architecture=architecture,
+        workload=workload,
+        cache=_cache(architecture, census, workload),
+        plan=plan,
+        verdicts=verdicts,
+        host=host,
+        offers=offers(plan_for, workload, host) if request.cloud else None,
+        notes=(
+            *_reading_notes(snapshot, census, quantization),
+            *(() if workload.kv_dtype == request.workload.kv_dtype else (_NARROW_CACHE,)),
+            *_model_notes(config, census, architecture, workload),
+        ),
+    )
+
+
+def _counted(census: Census, quantization: Quantization | None, architecture: Architecture | None) -> Census:
+    return counting.count(
+        census,
+        quantization=quantization,
+        tied_embeddings=architecture.tied_embeddings if architecture else False,
+        layers=len(architecture.layers) if architecture else None,
+    )
+
+
+def _on_device(workload: Workload, gpu: Gpu) -> Workload:
+    """The workload with what its engine decides by the device it finds."""
+    engine = engine_of(workload.engine, workload.engine_version)
+    return engine.settle(workload, gpu.memory_bytes, a100="a100" in gpu.title.lower())
+
+
+def _with_cache_dtype(workload: Workload, quantization: Quantization | None) -> Workload:
+    """The workload with the cache the config asks engines for; weights in FP8 alone do not mean one."""
+    if workload.kv_dtype or quantization is None or quantization.cache_bits != 8:
+        return workload
+    return replace(workload, kv_dtype="F8_E4M3")
+
+
+def _host(census: Census, bits_per_second: int) -> Host:
+    """The machine's side before a plan is made."""
+    sizes = census.by_file().values()
+    # A bundled snapshot has one entry for all its files: their mean then stands for the largest.
+    all_known = len(sizes) == census.files
+    return Host(
+        disk_bytes=census.stored_bytes,
+        load_bytes=max(sizes) if all_known else -(-census.stored_bytes // max(1, census.files)),
+        bits_per_second=bits_per_second,
+    )
+
+
+def _cache(architecture: Architecture | None, census: Census, workload: Workload) -> Cache | None:
+    stored = census.main_dtype
+    nbytes = cache_bytes(architecture, workload, stored=stored)
+    if architecture is None or nbytes is None:
+        return None
+    return Cache(
+        nbytes=nbytes,
+        bytes_per_token=bytes_per_token(architecture, workload, stored=stored),
+        policy=workload.cache_policy,
+    )
+
+
+def _reading_notes(snapshot: Snapshot, census: Census, quantization: Quantization | None) -> Iterator[str]:
+    if snapshot.stands_in:
+        yield snapshot.stands_in
+    yield from snapshot.notes
+    yield from census.notes
+    if quantization:
+        yield from quantization.notes
+
+
+def _model_notes(
+    config: Config | None, census: Census, architecture: Architecture | None, workload: Workload
+) -> Iterator[str]:
+    if architecture is None:
+        if config is not None:
+            yield from _unknown_type(config.model_type, census)
+        return
+    yield from disagreements(architecture, census)
+    if architecture.max_context and workload.context > architecture.max_context:
+        limit = format_tokens(architecture.max_context)
+        yield f"{format_tokens(workload.context)} tokens are more than the model's own {limit}."
+
+
+def _unknown_type(model_type: str, census: Census) -> Iterator[str]:
+    """What is said of a model type nobody here knows: never that it is like another."""
+    yield f"Model type {model_type or 'none'!r} is not known: weights are exact, the cache is unknown and not counted."
+    shapes = read_headers(model_type, census)
+    if shapes:
+        a_token = bytes_per_token(shapes, Workload(), stored=census.main_dtype)
+        yield (
+            f"Derived from headers: their shapes show {len(shapes.layers)} layers that would keep"
+            f" {format_binary(a_token)} a token."
+        )
