@@ -9,11 +9,12 @@ from hubmem.fit.matrix import Solver
 from hubmem.fit.splits import label_of
 from hubmem.fit.verdict import Answer, hold, largest_batch, legal_ranks, longest_context, smallest
 from hubmem.memory.engine_cache import BlockLayout, Layers
-from hubmem.memory.plan import Basis, Moment, Plan, Term
+from hubmem.memory.plan import Moment, Plan
 from hubmem.memory.workload import Workload
 from hubmem.units import GIB
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.memory.terms import term
 
 WEIGHTS = 20 * GIB
 PER_TOKEN = GIB // 1024
@@ -24,10 +25,6 @@ POOL = BlockLayout(
     max_batched_tokens=2048,
 )
 SHARES = {None: 1.0, "fp8": 0.5, "int8": 0.5, "nf4": 0.25, "awq-int4": 0.25}
-
-
-def term(name: str, nbytes: int) -> Term:
-    return Term(name=name, nbytes=nbytes, basis=Basis.DERIVED, formula="", source="")
 
 
 def plan_for(workload: Workload) -> Plan:

@@ -1,17 +1,15 @@
 """Models the memory tests speak about, built from their published hyperparameters."""
 
-from collections.abc import Mapping
 from functools import cache
 
 from hubmem.models.architecture import Architecture, Dense, Layer
-from hubmem.models.config import Config
-from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Attention
 from hubmem.weights import counting
-from hubmem.weights.census import Census, fold_file
+from hubmem.weights.census import Census
 from hubmem.weights.quantization_config import read_quantization
-from hubmem.weights.safetensors import Tensor
 
+from tests.models.architectures import architecture_of
+from tests.weights.censuses import census_of
 from tests.weights.records import RECORDS, stored_census
 
 
@@ -59,22 +57,18 @@ def llama(
     shapes["model.norm.weight"] = (hidden,)
     if not tied:
         shapes["lm_head.weight"] = (vocabulary, hidden)
-    return architecture, census(shapes)
+    return architecture, census_of(shapes)
 
 
-def census(shapes: Mapping[str, tuple[int, ...]], dtype: str = "BF16") -> Census:
-    """Tensors of one dtype in one safetensors file."""
-    tensors = [Tensor(name=name, dtype=dtype, shape=shape) for name, shape in shapes.items()]
-    groups = fold_file(tensors, "model.safetensors")
-    return Census(groups=groups, format="safetensors", files=1, basis="headers")
+# A small one, of 8 layers, for what holds at any size.
+LLAMA, TENSORS = llama(layers=8, hidden=512, heads=8, kv_heads=4, head_dim=64, mlp=1024, vocabulary=1000)
 
 
 @cache
 def published(repo: str) -> tuple[Architecture, Census]:
     """A bundled repo, its packed weights unpacked and tied ones counted once."""
     raw = RECORDS[repo]["config"]
-    architecture = read_architecture(Config(raw))
-    assert architecture is not None
+    architecture = architecture_of(raw)
     tensors = counting.count(
         stored_census(repo),
         quantization=read_quantization(raw, None),

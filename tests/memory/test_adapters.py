@@ -4,10 +4,11 @@ from hubmem.memory.adapters import adapt, adapter_shapes, place_of
 from hubmem.memory.programs.mlp import EXPERTS_DOWN, EXPERTS_GATE_UP
 from hubmem.weights.census import Census
 
-from tests.memory.models import census, llama
+from tests.memory.models import llama
+from tests.weights.censuses import census_of
 
 _, LLAMA_3_8B = llama(layers=32, hidden=4096, heads=32, mlp=14336)
-BERT = census(
+BERT = census_of(
     {
         f"bert.encoder.layer.{i}.{name}.weight": shape
         for i in range(2)
@@ -35,7 +36,7 @@ _APART = {
 }
 _IN_ONE = {"mlp.experts.gate_up_proj": (4, 64, 64), "mlp.experts.down_proj": (4, 64, 32)}
 MIXTURE, FUSED_MIXTURE = (
-    census(
+    census_of(
         {
             f"model.layers.{i}.{name}": shape
             for i in (0, 1)
@@ -109,7 +110,7 @@ def test_named_layers_of_a_mixture_are_adapted_alone() -> None:
 def test_adapters_stand_between_a_layer_s_inputs_and_outputs_however_gpt_2_lays_its_matrices(
     name: str, shape: tuple[int, int], inputs: int, outputs: int
 ) -> None:
-    (group,) = census({f"transformer.h.0.{name}.weight": shape}).groups
+    (group,) = census_of({f"transformer.h.0.{name}.weight": shape}).groups
     assert adapter_shapes(group, 8) == ((8, inputs), (outputs, 8))
 
 
@@ -122,12 +123,12 @@ def test_adapters_stand_between_a_layer_s_inputs_and_outputs_however_gpt_2_lays_
     ],
 )
 def test_a_layer_of_no_known_name_is_placed_by_its_role(name: str, place: str) -> None:
-    (group,) = census({name: (64, 64)}).groups
+    (group,) = census_of({name: (64, 64)}).groups
     assert place_of(group) == place
 
 
 def test_of_an_output_head_only_the_layer_before_the_logits_is_adapted() -> None:
-    head = census(
+    head = census_of(
         {
             "cls.predictions.transform.dense.weight": (64, 64),
             "cls.predictions.decoder.weight": (100, 64),

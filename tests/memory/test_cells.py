@@ -6,7 +6,7 @@ import pytest
 from hubmem.memory.cells import llama_cpp_cache_bytes
 from hubmem.units import MIB
 
-from tests.memory.test_engine_cache import TOLERANCE, architecture_of
+from tests.memory.test_engine_cache import TOLERANCE, architecture_named
 
 # llama.cpp: model, arguments, MiB, source.
 CELLS: list[tuple[str, dict[str, Any], float, str]] = [
@@ -35,10 +35,10 @@ CELLS: list[tuple[str, dict[str, Any], float, str]] = [
     ("name", "arguments", "mib"), [row[:3] for row in CELLS], ids=[f"{row[0]}, {row[3]}" for row in CELLS]
 )
 def test_llama_cpp_holds_what_its_log_says(name: str, arguments: dict[str, Any], mib: float) -> None:
-    nbytes = llama_cpp_cache_bytes(architecture_of(name), **arguments)
+    nbytes = llama_cpp_cache_bytes(architecture_named(name), **arguments)
     assert nbytes is not None
     assert nbytes / MIB == pytest.approx(mib, rel=TOLERANCE)
 
 
 def test_compressed_caches_are_not_laid_out_by_a_rule_that_is_not_theirs() -> None:
-    assert llama_cpp_cache_bytes(architecture_of("DeepSeek-V4"), tokens=4096) is None
+    assert llama_cpp_cache_bytes(architecture_named("DeepSeek-V4"), tokens=4096) is None

@@ -9,9 +9,7 @@ from hubmem.memory.contradictions import refuse_contradictions
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 
-from tests.memory.models import llama, published
-
-LLAMA, TENSORS = llama(layers=8, hidden=512, heads=8, kv_heads=4, head_dim=64, mlp=1024, vocabulary=1000)
+from tests.memory.models import LLAMA, TENSORS, published
 
 
 @pytest.mark.parametrize(

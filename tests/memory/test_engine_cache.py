@@ -4,8 +4,6 @@ Each row is a fact of a log with where it was published. Logs print GiB with two
 near as they allow. The log or the size of its weights names the model, or else a comment says so.
 """
 
-import json
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -15,11 +13,10 @@ from hubmem.memory.engine_cache import (
     block_layout,
 )
 from hubmem.models.architecture import Architecture
-from hubmem.models.config import Config
-from hubmem.models.families import read_architecture
 from hubmem.units import GIB
 
-from tests.models.test_golden import CONFIGS as GOLDEN_CONFIGS
+from tests.models.architectures import architecture_of
+from tests.models.test_golden import published_config
 
 TOLERANCE = 0.0025
 
@@ -37,9 +34,9 @@ CONFIGS = {
     "Qwen/Qwen2.5-Math-1.5B": decoder(28, 2, heads=12),
     "rho-1b": decoder(22, 4, head_dim=64, heads=32),
     "mistralai/Mistral-Small-3.2-24B": decoder(40, 8, heads=32),
-    "moonshotai/Kimi-K2-Thinking": GOLDEN_CONFIGS["moonshotai/Kimi-K2-Instruct"],
-    "Qwen/Qwen3-Next-80B": GOLDEN_CONFIGS["Qwen/Qwen3-Next-80B-A3B-Thinking"],
-    "google/gemma-4-26b-a4b-it": GOLDEN_CONFIGS["google/gemma-4-26B-A4B-it"],
+    "moonshotai/Kimi-K2-Thinking": published_config("moonshotai/Kimi-K2-Instruct"),
+    "Qwen/Qwen3-Next-80B": published_config("Qwen/Qwen3-Next-80B-A3B-Thinking"),
+    "google/gemma-4-26b-a4b-it": published_config("google/gemma-4-26B-A4B-it"),
     "Qwen/Qwen3-Coder-30B-A3B": decoder(48, 4, heads=32),
     "mistralai/Mistral-Small-4-119B": {
         "model_type": "mistral4", "hidden_size": 4096, "kv_lora_rank": 256, "num_attention_heads": 32,
@@ -70,18 +67,12 @@ CONFIGS = {
 }  # fmt: skip
 
 
-def architecture_of(name: str) -> Architecture:
-    config = CONFIGS.get(name)
-    if config is None:
-        path = files("hubmem") / "data" / "snapshots" / f"{name.replace('/', '--')}.json"
-        config = json.loads(path.read_text(encoding="utf-8"))["config"]
-    architecture = read_architecture(Config(config))
-    assert architecture is not None
-    return architecture
+def architecture_named(name: str) -> Architecture:
+    return architecture_of(CONFIGS.get(name) or published_config(name))
 
 
 def layout_of(name: str, **settings: int) -> BlockLayout:
-    layout = block_layout(architecture_of(name), PagedCache(**settings))
+    layout = block_layout(architecture_named(name), PagedCache(**settings))
     assert layout is not None
     return layout
 
@@ -136,9 +127,7 @@ def test_latent_attention_is_whole_on_every_rank() -> None:
 
 
 def test_an_fp8_latent_of_sparse_attention_takes_656_bytes_and_its_indexer_132() -> None:
-    config = GOLDEN_CONFIGS["deepseek-ai/DeepSeek-V3.2-Exp"]
-    architecture = read_architecture(Config(config))
-    assert architecture is not None
+    architecture = architecture_named("deepseek-ai/DeepSeek-V3.2-Exp")
     layout = block_layout(architecture, PagedCache(block_tokens=64, cache_bits=8))
     assert layout is not None
     assert layout.block_bytes == 64 * 61 * (656 + 132)
@@ -161,7 +150,7 @@ def test_layers_of_several_kinds_are_put_into_groups_of_equal_length(
     layout = layout_of(name, **settings)
     full = next(kind for kind in layout.kinds if kind.kind == "full")
     assert full.groups == 1
-    layers = architecture_of(name).layer_kinds["full_attention"]
+    layers = architecture_named(name).layer_kinds["full_attention"]
     assert (layout.groups, layers) == expected
 
 
@@ -228,7 +217,7 @@ def test_one_sequence_needs_what_the_error_says(
 
 
 def test_compressed_caches_are_not_laid_out_by_a_rule_that_is_not_theirs() -> None:
-    assert block_layout(architecture_of("DeepSeek-V4"), PagedCache()) is None
+    assert block_layout(architecture_named("DeepSeek-V4"), PagedCache()) is None
 
 
 def test_a_window_needs_no_more_blocks_than_the_sequence_has_and_one() -> None:

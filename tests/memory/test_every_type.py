@@ -10,7 +10,9 @@ from hubmem.memory.plan import Plan
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 
-from tests.models.test_structural import READ, architecture_of, census_of
+from tests.models.architectures import architecture_of
+from tests.models.test_structural import READ
+from tests.weights.censuses import census_of_rows
 
 FULL = Workload(train="full", precision="amp", attention="eager", batch=2, padded=True, context=64)
 # Refused where no layer is linear.
@@ -19,7 +21,7 @@ LORA = Workload(train="lora", lora_targets="all-linear", dora=True, lora_dropout
 
 @pytest.mark.parametrize("row", READ)
 def test_a_prompt_and_a_step_have_a_peak_above_their_weights(row: dict[str, Any]) -> None:
-    architecture, census = architecture_of(row["config"]), census_of(row["header"])
+    architecture, census = architecture_of(row["config"]), census_of_rows(row["header"])
     assert _beside_weights(plan_inference(architecture, census, Workload(context=64))) > 0
     assert _beside_weights(plan_training(architecture, census, FULL)) > 0
     with suppress(UsageError):

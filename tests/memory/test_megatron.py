@@ -7,14 +7,13 @@ from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 
 from tests.memory.megatron import Gpt, activations, activations_of_a_layer, weights_and_optimizer
-from tests.memory.models import llama
+from tests.memory.models import LLAMA, TENSORS
 
 # Korthikanti et al., arXiv 2205.05198, tables 3 and 4.
 GPT_3 = Gpt(L=96, h=12288, a=96, f=4 * 12288, v=51200, groups=96, kv_channels=128)
 MT_NLG = {"s": 2048, "b": 1, "h": 20480, "a": 128}
 GPT_3_LAYER = {"s": 2048, "b": 1, "h": 12288, "a": 96}
 SBH = 2048 * 12288
-LLAMA, TENSORS = llama(layers=8, hidden=512, heads=8, kv_heads=4, head_dim=64, mlp=1024, vocabulary=1000)
 TRAINING = Workload(train="full", batch=2, context=512)
 
 

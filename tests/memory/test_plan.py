@@ -2,19 +2,17 @@
 
 from dataclasses import replace
 
-from hubmem.memory.plan import Basis, Moment, Plan, Term
+from hubmem.memory.plan import Basis, Moment, Plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-
-def _term(name: str, nbytes: int) -> Term:
-    return Term(name=name, nbytes=nbytes, basis=Basis.DERIVED, formula="", source="")
+from tests.memory.terms import term
 
 
 def _plan(allocated: int, context: int, *, share: float) -> Plan:
     return Plan(
-        moments=(Moment(phase="serving", name="all", terms=(_term("weights", allocated),)),),
-        overheads=(_term("context", context),),
+        moments=(Moment(phase="serving", name="all", terms=(term("weights", allocated),)),),
+        overheads=(term("context", context),),
         reserved_ratio=(1.0, 1.0),
         share=share,
         beside_share=frozenset({"context"}) if share < 1 else frozenset(),
@@ -50,11 +48,11 @@ def test_a_plan_fits_a_device_of_its_size_and_none_smaller(
 
 _TRAINING = Plan(
     moments=(
-        Moment(phase="forward", name="loss", terms=(_term("weights", 100), _term("logits", 60))),
-        Moment(phase="backward", name="last layer", terms=(_term("weights", 100), _term("gradients", 90))),
-        Moment(phase="backward", name="first layer", terms=(_term("weights", 100), _term("gradients", 20))),
+        Moment(phase="forward", name="loss", terms=(term("weights", 100), term("logits", 60))),
+        Moment(phase="backward", name="last layer", terms=(term("weights", 100), term("gradients", 90))),
+        Moment(phase="backward", name="first layer", terms=(term("weights", 100), term("gradients", 20))),
     ),
-    overheads=(_term("context", 10),),
+    overheads=(term("context", 10),),
     reserved_ratio=(1.0, 1.5),
 )
 
@@ -78,15 +76,15 @@ def test_all_devices_hold_what_the_fullest_does_and_one_is_enough_unless_said() 
 
 
 def test_a_term_is_found_by_its_name_at_the_deciding_moment_or_among_the_overheads() -> None:
-    assert _TRAINING.of("gradients") == _term("gradients", 90)
-    assert _TRAINING.of("context") == _term("context", 10)
+    assert _TRAINING.of("gradients") == term("gradients", 90)
+    assert _TRAINING.of("context") == term("context", 10)
     assert _TRAINING.of("logits") is None
 
 
 def test_the_pool_is_what_the_share_leaves_once_the_cache_the_workload_asked_for_is_given_back() -> None:
     asked = replace(
         _TRAINING,
-        moments=(Moment(phase="serving", name="all", terms=(_term("weights", 100), _term("KV cache", 30))),),
+        moments=(Moment(phase="serving", name="all", terms=(term("weights", 100), term("KV cache", 30))),),
         share=0.5,
     )
     assert asked.pool_bytes(400) == 200 - (100 + 10)
@@ -95,5 +93,5 @@ def test_the_pool_is_what_the_share_leaves_once_the_cache_the_workload_asked_for
 
 
 def test_only_an_assumed_term_has_a_range_which_may_begin_at_nothing() -> None:
-    assert _term("weights", 7).range == (7, 7)
-    assert replace(_term("workspace", 7), basis=Basis.ASSUMED, low=0, high=9).range == (0, 9)
+    assert term("weights", 7).range == (7, 7)
+    assert replace(term("workspace", 7), basis=Basis.ASSUMED, low=0, high=9).range == (0, 9)

@@ -10,7 +10,8 @@ from hubmem.weights.census import Census, TensorGroup, fold_file
 from hubmem.weights.roles import role_of
 from hubmem.weights.safetensors import Tensor
 
-from tests.memory.models import census, llama, published
+from tests.memory.models import llama, published
+from tests.weights.censuses import census_of
 
 LLAMA, TENSORS = llama()
 
@@ -73,7 +74,7 @@ def test_kv_heads_are_copied_where_there_are_more_ranks_than_heads() -> None:
 
 
 def test_a_vocabulary_is_filled_up_before_it_is_split() -> None:
-    gpt = census({"transformer.wte.weight": (50257, 768)})
+    gpt = census_of({"transformer.wte.weight": (50257, 768)})
     assert _bytes(Workload(tp=2), None, gpt) == 50304 // 2 * 768 * 2
 
 
@@ -102,7 +103,7 @@ def test_uneven_stages_put_the_extra_layer_first() -> None:
 def test_whole_experts_go_to_expert_parallel_ranks() -> None:
     part = Experts(count=8, active=2, width=256, shared_width=0, gated=True)
     mixture = replace(LLAMA, layers=(Layer(mixers=LLAMA.layers[0].mixers, feed_forward=part),) * 2)
-    experts = census(
+    experts = census_of(
         {f"model.layers.{i}.mlp.experts.{j}.up_proj.weight": (256, 64) for i in (0, 1) for j in range(8)}
     )
     (rank,) = ranks(mixture, experts, Workload(tp=4, ep=4))
@@ -125,7 +126,7 @@ def test_ranks_left_over_by_expert_parallelism_split_each_expert(
 ) -> None:
     part = Experts(count=8, active=2, width=256, shared_width=128, gated=True)
     mixture = replace(LLAMA, layers=(Layer(mixers=LLAMA.layers[0].mixers, feed_forward=part),) * 2)
-    experts = census({f"model.layers.{i}.mlp.experts.up_proj": (8, 256, 64) for i in (0, 1)})
+    experts = census_of({f"model.layers.{i}.mlp.experts.up_proj": (8, 256, 64) for i in (0, 1)})
     rank = next(ranks(mixture, experts, workload))
     assert rank.architecture is not None
     assert rank.architecture.feed_forward == replace(
@@ -143,19 +144,19 @@ def test_fused_queries_keys_and_values_are_split_by_heads(
     heads: int, kv_heads: int, tp: int, queries: int, keys_and_values: int
 ) -> None:
     architecture, _ = llama(layers=1, heads=heads, kv_heads=kv_heads)
-    fused = census({"transformer.h.0.self_attention.query_key_value.weight": (heads + 2 * kv_heads, 64)})
+    fused = census_of({"transformer.h.0.self_attention.query_key_value.weight": (heads + 2 * kv_heads, 64)})
     assert _bytes(Workload(tp=tp), architecture, fused) == (queries + keys_and_values) * 64 * 2
 
 
 def test_expert_parallelism_leaves_what_is_beside_the_experts_to_tensor_parallelism() -> None:
     part = Experts(count=8, active=2, width=256, shared_width=0, gated=True)
     mixture = replace(LLAMA, layers=(Layer(mixers=LLAMA.layers[0].mixers, feed_forward=part),))
-    beside = census({"model.layers.0.self_attn.q_proj.weight": (64, 64)})
+    beside = census_of({"model.layers.0.self_attn.q_proj.weight": (64, 64)})
     assert _bytes(Workload(tp=2, dp=2, ep=4), mixture, beside) == beside.stored_bytes // 2
 
 
 def test_a_scalar_that_is_called_an_output_head_counts_as_one_row() -> None:
-    assert _bytes(Workload(tp=2), None, census({"lm_head.weight": ()})) == 64 * 2
+    assert _bytes(Workload(tp=2), None, census_of({"lm_head.weight": ()})) == 64 * 2
 
 
 def test_a_rank_counts_the_chosen_groups_alone() -> None:
@@ -226,14 +227,14 @@ def test_powers_of_two_up_to_the_heads_are_legal(tp: int) -> None:
 
 
 def test_unknown_layers_are_judged_by_their_shapes() -> None:
-    odd = census({"blocks.{0}.mlp.fc1.weight": (7, 9)})
+    odd = census_of({"blocks.{0}.mlp.fc1.weight": (7, 9)})
     assert "cannot be split over 2 ranks" in (legal_tp(None, odd, 2) or "")
     assert legal_tp(None, TENSORS, 2) is None
 
 
 @pytest.mark.parametrize("shape", [(7, 8), (8, 7), (7,)])
 def test_one_even_side_is_enough_and_a_vector_is_no_obstacle(shape: tuple[int, ...]) -> None:
-    assert legal_tp(None, census({"blocks.0.mlp.fc1.weight": shape}), 2) is None
+    assert legal_tp(None, census_of({"blocks.0.mlp.fc1.weight": shape}), 2) is None
 
 
 def test_the_width_of_an_mlp_must_divide() -> None:

@@ -9,7 +9,8 @@ from hubmem.memory.sharding import ranks
 from hubmem.memory.static import compute_dtype, tables_term, weights_terms
 from hubmem.memory.workload import Workload
 
-from tests.memory.models import census, llama
+from tests.memory.models import llama
+from tests.weights.censuses import census_of
 
 LLAMA, TENSORS = llama(layers=3)
 
@@ -38,7 +39,7 @@ def test_of_unknown_layers_only_the_files_say_the_dtype() -> None:
 
 
 def test_saved_buffers_are_held_beside_the_weights_and_not_among_them() -> None:
-    tensors = census(
+    tensors = census_of(
         {"model.layers.0.mlp.up_proj.weight": (4, 8), "model.layers.0.attn.rotary_emb.inv_freq": (6,)}
     )
     (rank,) = ranks(None, tensors, Workload())

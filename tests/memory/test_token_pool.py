@@ -7,11 +7,11 @@ from hubmem.memory.engine_cache import PagedCache
 from hubmem.memory.token_pool import TokenPool, token_pool
 from hubmem.units import GIB
 
-from tests.memory.test_engine_cache import TOLERANCE, architecture_of
+from tests.memory.test_engine_cache import TOLERANCE, architecture_named
 
 
 def pool_of(name: str, **settings: int) -> TokenPool:
-    pool = token_pool(architecture_of(name), PagedCache(**settings, state_bits=32))
+    pool = token_pool(architecture_named(name), PagedCache(**settings, state_bits=32))
     assert pool is not None
     return pool
 
@@ -83,4 +83,4 @@ def test_windows_of_other_models_are_kept_whole() -> None:
 
 
 def test_compressed_caches_have_no_pool_here() -> None:
-    assert token_pool(architecture_of("DeepSeek-V4"), PagedCache()) is None
+    assert token_pool(architecture_named("DeepSeek-V4"), PagedCache()) is None

@@ -13,7 +13,8 @@ from hubmem.memory.trained import Regime, regime_of
 from hubmem.memory.workload import Workload
 from hubmem.weights.census import Census
 
-from tests.memory.models import census, llama, published
+from tests.memory.models import llama, published
+from tests.weights.censuses import census_of
 
 H, KV, F, V = 512, 256, 1024, 1000
 LLAMA, TENSORS = llama(layers=4, hidden=H, heads=8, kv_heads=4, head_dim=64, mlp=F, vocabulary=V)
@@ -78,7 +79,7 @@ def _mixture(experts: Mapping[str, tuple[int, ...]]) -> Census:
     shapes: dict[str, tuple[int, ...]] = {
         f"model.layers.0.self_attn.{name}.weight": shape for name, shape in attention.items()
     }
-    return census(shapes | {f"model.layers.0.{name}": shape for name, shape in experts.items()})
+    return census_of(shapes | {f"model.layers.0.{name}": shape for name, shape in experts.items()})
 
 
 FUSED = _mixture(

@@ -10,9 +10,8 @@ from hubmem.memory.workload import Workload
 from hubmem.memory.zero import partition_of
 
 from tests.memory.deepspeed import deepspeed_host, deepspeed_zero_2, deepspeed_zero_3, model_states
-from tests.memory.models import llama
+from tests.memory.models import LLAMA, TENSORS
 
-LLAMA, TENSORS = llama(layers=8, hidden=512, heads=8, kv_heads=4, head_dim=64, mlp=1024, vocabulary=1000)
 PARAMETERS = TENSORS.parameters
 MIXED = Workload(train="full", precision="amp", batch=1, context=1, dp=8)
 GIB, MIB = 2**30, 2**20

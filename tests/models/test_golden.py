@@ -9,9 +9,9 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from hubmem.models.config import Config
-from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Span
+
+from tests.models.architectures import architecture_of
 
 TOKENS = 32_768
 
@@ -207,8 +207,7 @@ def published_config(repo: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("repo", "nbytes"), GOLDEN, ids=[repo for repo, _ in GOLDEN])
 def test_what_grows_with_the_sequence_is_what_the_published_config_says(repo: str, nbytes: int) -> None:
-    architecture = read_architecture(Config(published_config(repo)))
-    assert architecture is not None
+    architecture = architecture_of(published_config(repo))
     kept = architecture.kept(Span(tokens=TOKENS, encoder_tokens=TOKENS))
     assert kept.cached * 2 == nbytes
 
@@ -233,8 +232,7 @@ STATES = [
 
 @pytest.mark.parametrize(("repo", "nbytes"), STATES, ids=[repo for repo, _ in STATES])
 def test_recurrent_states_keep_their_size_and_their_dtype(repo: str, nbytes: int) -> None:
-    architecture = read_architecture(Config(published_config(repo)))
-    assert architecture is not None
+    architecture = architecture_of(published_config(repo))
     for tokens in (1, TOKENS):
         kept = architecture.kept(Span(tokens=tokens))
         assert kept.model * 2 + kept.float32 * 4 == nbytes

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from hubmem.models.architecture import Dense, Experts
-from hubmem.models.config import Config
-from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Span
+
+from tests.models.architectures import architecture_of
 
 COMMON = {"vocab_size": 1000, "hidden_size": 4096, "intermediate_size": 11008, "num_attention_heads": 32}
 
@@ -112,8 +112,7 @@ GROWTH: list[tuple[str, dict[str, Any], int]] = [
 
 @pytest.mark.parametrize(("config", "elements"), [row[1:] for row in GROWTH], ids=[row[0] for row in GROWTH])
 def test_what_one_token_adds(config: dict[str, Any], elements: int) -> None:
-    architecture = read_architecture(Config(config))
-    assert architecture is not None
+    architecture = architecture_of(config)
     longer, shorter = (architecture.kept(Span(tokens=tokens)).cached for tokens in (1001, 1000))
     assert longer - shorter == elements
 
@@ -123,21 +122,18 @@ def of(name: str) -> dict[str, Any]:
 
 
 def test_lightning_attention_keeps_a_matrix_for_each_head() -> None:
-    minimax = read_architecture(Config(of("MiniMax-M1")))
-    assert minimax is not None
+    minimax = architecture_of(of("MiniMax-M1"))
     assert minimax.kept(Span(tokens=1)).model == 70 * 64 * 128 * 128
 
 
 def test_step_3_has_experts_in_the_layers_it_lists() -> None:
-    step = read_architecture(Config(of("Step-3")))
-    assert step is not None
+    step = architecture_of(of("Step-3"))
     sparse = [isinstance(layer.feed_forward, Experts) for layer in step.layers]
     assert sparse == [4 <= layer < 60 for layer in range(61)]
 
 
 def test_openelm_rounds_its_widths_to_multiples() -> None:
-    openelm = read_architecture(Config(of("OpenELM")))
-    assert openelm is not None
+    openelm = architecture_of(of("OpenELM"))
     assert [layer.feed_forward for layer in openelm.layers] == [
         Dense(width=768, gated=True),
         Dense(width=5120, gated=True),
@@ -147,7 +143,6 @@ def test_openelm_rounds_its_widths_to_multiples() -> None:
 def test_a_searched_block_without_attention_keeps_nothing_and_its_width_is_rounded_up() -> None:
     block = {"attention": {"no_op": True, "n_heads_in_group": None}, "ffn": {"ffn_mult": 2.625}}
     config = {**COMMON, "model_type": "nemotron-nas", "hidden_size": 8192, "num_hidden_layers": 1}
-    architecture = read_architecture(Config({**config, "block_configs": [block]}))
-    assert architecture is not None
+    architecture = architecture_of({**config, "block_configs": [block]})
     assert architecture.layers[0].mixers == ()
     assert architecture.layers[0].feed_forward == Dense(width=14336, gated=True)

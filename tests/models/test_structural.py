@@ -5,16 +5,14 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from hubmem.models.architecture import Architecture
 from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Span
 from hubmem.models.structural import disagreements, read_headers
-from hubmem.weights.census import Census, load_groups
 
+from tests.models.architectures import architecture_of
 from tests.models.test_sweep import ROWS
-
-Row = tuple[str, str, list[int]]
+from tests.weights.censuses import Row, census_of_rows
 
 READ = [
     pytest.param(row, id=row["name"])
@@ -23,25 +21,14 @@ READ = [
 ]
 
 
-def census_of(tensors: list[Row]) -> Census:
-    groups = load_groups(json.dumps(tensors).encode(), "model.safetensors")
-    return Census(groups=groups, format="safetensors", files=1, basis="headers")
-
-
-def architecture_of(config: dict[str, Any]) -> Architecture:
-    architecture = read_architecture(Config(config))
-    assert architecture is not None
-    return architecture
-
-
 @pytest.mark.parametrize("row", READ)
 def test_headers_and_config_of_a_measured_model_agree(row: dict[str, Any]) -> None:
-    assert disagreements(architecture_of(row["config"]), census_of(row["header"])) == ()
+    assert disagreements(architecture_of(row["config"]), census_of_rows(row["header"])) == ()
 
 
 @pytest.mark.parametrize("row", [param for param in READ if "@" not in str(param.id)])
 def test_what_shapes_show_is_what_the_config_says_but_for_windows(row: dict[str, Any]) -> None:
-    shown = read_headers("unheard-of", census_of(row["header"]))
+    shown = read_headers("unheard-of", census_of_rows(row["header"]))
     if shown is None:
         return
     stated = architecture_of(row["config"])
@@ -59,7 +46,7 @@ def bundled_repos() -> list[str]:
 def test_headers_and_config_of_a_bundled_repo_agree(name: str) -> None:
     snapshot = json.loads((files("hubmem") / "data" / "snapshots" / name).read_text(encoding="utf-8"))
     architecture = architecture_of(snapshot["config"])
-    assert disagreements(architecture, census_of(snapshot["tensors"])) == ()
+    assert disagreements(architecture, census_of_rows(snapshot["tensors"])) == ()
 
 
 LLAMA: list[Row] = [
@@ -102,14 +89,14 @@ STATE_OF_UNKNOWN_SIZE: list[Row] = [
     ],
 )
 def test_the_cache_of_an_unknown_type_at_10_tokens(tensors: list[Row], nbytes: int) -> None:
-    shown = read_headers("unheard-of", census_of(tensors))
+    shown = read_headers("unheard-of", census_of_rows(tensors))
     assert shown is not None
     assert shown.kept(Span(tokens=10)).nbytes(cache_bits=16, model_bits=16) == nbytes
     assert (shown.vocab_size, shown.hidden_size, len(shown.layers)) == (320, 64, 4)
 
 
 def test_a_state_whose_size_shapes_do_not_show_is_not_guessed() -> None:
-    assert read_headers("unheard-of", census_of(STATE_OF_UNKNOWN_SIZE)) is None
+    assert read_headers("unheard-of", census_of_rows(STATE_OF_UNKNOWN_SIZE)) is None
 
 
 CONFIG = {
@@ -128,5 +115,5 @@ CONFIG = {
     ],
 )
 def test_a_config_that_the_shapes_contradict_is_reported(changed: dict[str, int], sentence: str) -> None:
-    assert sentence in disagreements(architecture_of({**CONFIG, **changed}), census_of(LLAMA))
-    assert disagreements(architecture_of(CONFIG), census_of(LLAMA)) == ()
+    assert sentence in disagreements(architecture_of({**CONFIG, **changed}), census_of_rows(LLAMA))
+    assert disagreements(architecture_of(CONFIG), census_of_rows(LLAMA)) == ()

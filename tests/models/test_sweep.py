@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from hubmem import dtypes
-from hubmem.models.config import Config
-from hubmem.models.families import read_architecture
 from hubmem.models.mixers import CachePolicy, Span
+
+from tests.models.architectures import architecture_of
 
 _SWEEP = Path(__file__).parents[2] / "fixtures" / "cache" / "sweep.jsonl.xz"
 # Not known: transformers 5.23 cannot build the cache of BLT, whose four models share the slots of one;
@@ -39,8 +39,7 @@ MEASURED = [
 
 @pytest.mark.parametrize(("row", "spelling"), MEASURED)
 def test_the_cache_is_exact_at_every_measured_point(row: dict[str, Any], spelling: str) -> None:
-    architecture = read_architecture(Config(row[spelling]))
-    assert architecture is not None
+    architecture = architecture_of(row[spelling])
     dtype = dtypes.find(row["config"].get("dtype") or "bfloat16")
     assert dtype is not None
     for point in row["cache"]:
@@ -57,8 +56,7 @@ def test_the_cache_is_exact_at_every_measured_point(row: dict[str, Any], spellin
 def test_a_logical_cache_never_shrinks_and_holds_no_more_than_without_windows(
     row: dict[str, Any], spelling: str
 ) -> None:
-    architecture = read_architecture(Config(row[spelling]))
-    assert architecture is not None
+    architecture = architecture_of(row[spelling])
     sizes = [architecture.kept(Span(tokens=tokens, encoder_tokens=8)) for tokens in (1, 31, 32, 33, 4096)]
     assert sizes == sorted(sizes, key=lambda kept: kept.cached)
     assert all(kept.model == sizes[0].model for kept in sizes), "a convolution's state has one size"

@@ -3,8 +3,9 @@
 import pytest
 from hubmem.errors import MalformedConfig
 from hubmem.models.config import Config
-from hubmem.models.families import read_architecture
 from hubmem.models.switches import Switches, read_switches
+
+from tests.models.architectures import architecture_of
 
 
 def _read(model_type: str, **keys: object) -> Switches:
@@ -87,8 +88,7 @@ def test_a_slice_that_rotates_is_found_wherever_it_is_said(
 def test_a_composite_has_the_switches_of_its_language_model() -> None:
     text = {"model_type": "qwen2", "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 4}
     text |= {"num_hidden_layers": 2, "intermediate_size": 128, "vocab_size": 100, "hidden_act": "silu"}
-    architecture = read_architecture(Config({"model_type": "llava", "text_config": text}))
-    assert architecture is not None
+    architecture = architecture_of({"model_type": "llava", "text_config": text})
     assert (architecture.model_type, architecture.switches.model_type) == ("llava", "qwen2")
 
 

@@ -1,19 +1,15 @@
 """The bar of terms: exact in width, legible without colour, silent where it cannot be read."""
 
 import pytest
-from hubmem.memory.plan import Basis, Term
 from hubmem.render.bar import bar, split
 from hubmem.render.formats import render
 from hubmem.render.text import Page
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.memory.terms import term
 from tests.render.reports import report
 
 TERMINAL = Page(width=80, terminal=True)
-
-
-def term(name: str, nbytes: int) -> Term:
-    return Term(name=name, nbytes=nbytes, basis=Basis.DERIVED, formula="", source="")
 
 
 TERMS = [term("weights", 900), term("KV cache", 80), term("nothing", 0), term("a little", 1)]

@@ -5,11 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hubmem import dtypes
-from hubmem.models.architecture import Architecture
-from hubmem.models.config import Config
-from hubmem.models.families import read_architecture
 from hubmem.models.mixers import CachePolicy, Span
 
+from tests.models.architectures import architecture_of
 from tests.models.test_golden import GOLDEN, TOKENS, published_config
 from tests.models.test_sweep import ROWS
 from tests.truth import Comparison
@@ -26,7 +24,7 @@ def rows() -> Iterator[Comparison]:
             for spelling in ("config", "config_hub"):
                 yield max(_points(row, spelling), key=lambda point: abs(point.error or 0))
     for repo, nbytes in GOLDEN:
-        kept = _architecture(published_config(repo)).kept(Span(tokens=TOKENS, encoder_tokens=TOKENS))
+        kept = architecture_of(published_config(repo)).kept(Span(tokens=TOKENS, encoder_tokens=TOKENS))
         yield Comparison(
             name=repo,
             group="KV cache of published configs, derived by hand",
@@ -37,7 +35,7 @@ def rows() -> Iterator[Comparison]:
 
 
 def _points(row: Mapping[str, Any], spelling: str) -> Iterator[Comparison]:
-    architecture = _architecture(row[spelling])
+    architecture = architecture_of(row[spelling])
     bits = dtypes.parse(row["config"].get("dtype") or "bfloat16").bits
     for point in row["cache"]:
         span = Span(
@@ -53,9 +51,3 @@ def _points(row: Mapping[str, Any], spelling: str) -> Iterator[Comparison]:
             measured=point["bytes"] or 0,
             predicted=kept * point["batch"],
         )
-
-
-def _architecture(config: Mapping[str, Any]) -> Architecture:
-    architecture = read_architecture(Config(config))
-    assert architecture is not None
-    return architecture

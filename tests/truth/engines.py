@@ -6,7 +6,7 @@ from hubmem.memory.cells import llama_cpp_cache_bytes
 from hubmem.units import GIB, MIB
 
 from tests.memory.test_cells import CELLS
-from tests.memory.test_engine_cache import HYBRIDS, NEEDED, POOLS, architecture_of, layout_of
+from tests.memory.test_engine_cache import HYBRIDS, NEEDED, POOLS, architecture_named, layout_of
 from tests.memory.test_llama_cpp import BUFFERS, mib_of, plan_of
 from tests.memory.test_sglang import STARTS as SGLANG_STARTS
 from tests.memory.test_sglang import sizes, started
@@ -82,7 +82,7 @@ def _caches() -> Iterator[Comparison]:
 
 def _llama_cpp() -> Iterator[Comparison]:
     for name, arguments, mib, source in CELLS:
-        nbytes = llama_cpp_cache_bytes(architecture_of(name), **arguments)
+        nbytes = llama_cpp_cache_bytes(architecture_named(name), **arguments)
         predicted = None if nbytes is None else nbytes / MIB
         yield _row(f"{name}, {source}", "cache and states of llama.cpp", "MiB", mib, predicted)
     for name, workload, mib, source in BUFFERS:

@@ -14,13 +14,12 @@ from hubmem.memory.plan import Plan
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
-from hubmem.models.config import Config
-from hubmem.models.families import read_architecture
 from hubmem.weights import counting
-from hubmem.weights.census import Census, fold_file
-from hubmem.weights.safetensors import Tensor
+from hubmem.weights.census import Census
 
+from tests.models.architectures import architecture_of
 from tests.truth import Comparison
+from tests.weights.censuses import census_of
 
 SOURCE = (
     "fixtures/peaks/trace.py: transformers 5.23, torch 2.13, peft 0.21, every storage counted until it dies"
@@ -144,12 +143,8 @@ def compared(traced: Traced, *, prefix: str) -> Iterator[Comparison]:
 def model(name: str, dtype: str) -> tuple[Architecture, Census]:
     """A traced model's architecture and its tensors, stored in a dtype."""
     record = _models()[name]
-    architecture = read_architecture(Config(record["config"]))
-    assert architecture is not None, f"hubmem knows no {record['config']['model_type']}"
-    tensors = [Tensor(name, dtype, tuple(shape)) for name, shape in record["tensors"].items()]
-    census = Census(
-        groups=fold_file(tensors, "model.safetensors"), format="safetensors", files=1, basis="headers"
-    )
+    architecture = architecture_of(record["config"])
+    census = census_of({name: tuple(shape) for name, shape in record["tensors"].items()}, dtype)
     return architecture, counting.count(census, tied_embeddings=architecture.tied_embeddings)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hubmem.errors import MalformedConfig
 from hubmem.weights.adapters import Adapter, changes, parse_adapter
-from hubmem.weights.census import Census, fold_file
 from hubmem.weights.roles import Role
-from hubmem.weights.safetensors import Tensor
+
+from tests.weights.censuses import census_of
 
 
 def test_a_lora_adapter_names_its_base_and_its_modules() -> None:
@@ -39,8 +39,7 @@ def test_all_that_an_adapter_s_files_hold_is_its_own() -> None:
         "base_model.model.lm_head.weight",
         "prompt_embeddings",
     ]
-    groups = fold_file([Tensor(name, "F32", (8, 4)) for name in names], "adapter_model.safetensors")
-    own = changes(Census(groups=groups, format="safetensors", files=1, basis="headers"))
+    own = changes(census_of(dict.fromkeys(names, (8, 4)), "F32"))
     assert own.by_role() == {Role.ADAPTER: 3 * 32}
 
 

@@ -15,6 +15,7 @@ from hubmem.weights.safetensors import Tensor
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.weights.censuses import census_of_rows
 from tests.weights.records import RECORDS, ROOT, Record, stored_census
 
 parts = st.sampled_from(["model", "layers", "attn", "bias", "q_proj", "experts", "weight", "norm", "lm_head"])
@@ -33,7 +34,7 @@ def nbytes(tensor: Tensor) -> int:
     return dtypes.of(tensor.dtype).nbytes(math.prod(tensor.shape))
 
 
-def census_of(*contents: list[Tensor]) -> Census:
+def census_of_files(*contents: list[Tensor]) -> Census:
     groups = tuple(group for n, held in enumerate(contents) for group in fold_file(held, f"{n}.safetensors"))
     return Census(groups=groups, format="safetensors", files=len(contents), basis="headers")
 
@@ -72,7 +73,7 @@ def test_groups_come_back_from_the_cache_as_they_went_in(held: list[Tensor]) -> 
 
 @given(files, files)
 def test_the_sums_over_roles_dtypes_and_files_are_the_totals(one: list[Tensor], other: list[Tensor]) -> None:
-    census = census_of(one, other)
+    census = census_of_files(one, other)
     everything = one + other
     assert census.tensors == len(everything)
     assert census.stored_elements == sum(math.prod(tensor.shape) for tensor in everything)
@@ -124,7 +125,7 @@ def test_buffers_are_no_parameters(repo: str, parameters: int, buffers: int) -> 
 
 
 def test_the_main_dtype_is_the_one_of_most_bytes() -> None:
-    census = census_of([Tensor("a", "U8", (9,)), Tensor("b", "F32", (2,)), Tensor("c", "F32", (1,))])
+    census = census_of_files([Tensor("a", "U8", (9,)), Tensor("b", "F32", (2,)), Tensor("c", "F32", (1,))])
     assert census.main_dtype == "F32"
 
 
@@ -149,7 +150,7 @@ def _layers(*numbers: int, dtype: str = "F16") -> list[Tensor]:
 
 
 def test_layers_that_lie_in_several_files_are_one_group_across_them() -> None:
-    census = census_of(_layers(0, 1, 4), [*_layers(2, 3), Tensor("lm_head.weight", "F16", (8, 2))])
+    census = census_of_files(_layers(0, 1, 4), [*_layers(2, 3), Tensor("lm_head.weight", "F16", (8, 2))])
     assert [(group.template, group.count, group.file) for group in census.across_files] == [
         ("model.layers.{0..4}.up_proj.weight", 5, "0.safetensors"),
         ("lm_head.weight", 1, "1.safetensors"),
@@ -160,7 +161,7 @@ def test_experts_of_one_layer_that_lie_in_several_files_are_one_group_with_those
     def experts(layer: int, *numbers: int) -> list[Tensor]:
         return [Tensor(f"model.layers.{layer}.experts.{number}.w1", "F16", (2, 2)) for number in numbers]
 
-    census = census_of(experts(3, 0, 1), [*experts(3, 2, 3), *experts(4, 0)], experts(4, 1, 2, 3))
+    census = census_of_files(experts(3, 0, 1), [*experts(3, 2, 3), *experts(4, 0)], experts(4, 1, 2, 3))
     assert [(group.template, group.count) for group in census.across_files] == [
         ("model.layers.{3..4}.experts.{0..3}.w1", 8)
     ]
@@ -176,18 +177,18 @@ def test_experts_of_one_layer_that_lie_in_several_files_are_one_group_with_those
     ids=["a layer twice", "of different dtypes", "without layers"],
 )
 def test_groups_that_are_no_layers_of_one_kind_stay_apart_across_files(contents: list[list[Tensor]]) -> None:
-    census = census_of(*contents)
+    census = census_of_files(*contents)
     assert census.across_files == census.groups
 
 
 def test_kinds_are_merged_over_files_and_layers_whatever_their_numbers() -> None:
-    census = census_of(_layers(0, 1), [*_layers(1, 2), *_layers(3, dtype="F32")])
+    census = census_of_files(_layers(0, 1), [*_layers(1, 2), *_layers(3, dtype="F32")])
     assert [(group.dtype, group.count) for group in census.kinds] == [("F16", 4), ("F32", 1)]
 
 
 @given(files, files)
 def test_no_tensor_is_lost_or_counted_twice_by_merging(one: list[Tensor], other: list[Tensor]) -> None:
-    census = census_of(one, other)
+    census = census_of_files(one, other)
     for merged in (census.across_files, census.kinds):
         assert sum(group.count for group in merged) == census.tensors
         assert sum(group.nbytes for group in merged) == census.stored_bytes
@@ -195,8 +196,8 @@ def test_no_tensor_is_lost_or_counted_twice_by_merging(one: list[Tensor], other:
 
 
 def test_a_census_without_drafts_lacks_them_alone_and_is_itself_where_there_are_none() -> None:
-    plain = census_of(_layers(0, 1))
-    drafting = with_draft_layers(census_of(_layers(0, 1, 2)), 2)
+    plain = census_of_files(_layers(0, 1))
+    drafting = with_draft_layers(census_of_files(_layers(0, 1, 2)), 2)
     assert drafting.without_drafts.groups == plain.groups
     assert plain.without_drafts is plain
 
@@ -209,13 +210,13 @@ def test_a_copy_is_stored_but_neither_loaded_nor_a_parameter() -> None:
 
 
 def test_groups_are_found_by_the_ends_of_their_names() -> None:
-    census = census_of([*_layers(0), Tensor("model.norm.weight", "F16", (2,))])
+    census = census_of_files([*_layers(0), Tensor("model.norm.weight", "F16", (2,))])
     found = census.find("norm.weight", "lm_head.weight")
     assert [group.template for group in found] == ["model.norm.weight"]
 
 
 def test_an_empty_checkpoint_has_no_dtype() -> None:
-    assert census_of([]).main_dtype == ""
+    assert census_of_files([]).main_dtype == ""
 
 
 COMPONENTS = sorted((ROOT / "fixtures" / "components").glob("*.json"))
@@ -224,6 +225,5 @@ COMPONENTS = sorted((ROOT / "fixtures" / "components").glob("*.json"))
 @pytest.mark.parametrize("path", COMPONENTS, ids=[path.stem for path in COMPONENTS])
 def test_a_diffusion_model_has_the_parameters_the_hub_counts(path: Path) -> None:
     record = json.loads(path.read_text(encoding="utf-8"))
-    groups = load_groups(json.dumps(record["tensors"]).encode(), f"{path.stem}.safetensors")
-    census = Census(groups=groups, format="safetensors", files=1, basis="headers")
+    census = census_of_rows(record["tensors"])
     assert census.parameters == census.stored_elements == record["parameters"]

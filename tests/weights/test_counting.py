@@ -1,20 +1,13 @@
 """Tied tensors once, draft layers apart, and what a token meets of a mixture of experts."""
 
-from typing import Any
-
 import pytest
-from hubmem.weights.census import Census, fold_file
+from hubmem.weights.census import Census
 from hubmem.weights.counting import active_parameters, count, with_draft_layers
 from hubmem.weights.quantization_config import read_quantization
 from hubmem.weights.roles import Role
-from hubmem.weights.safetensors import Tensor
 
+from tests.weights.censuses import census_of
 from tests.weights.records import RECORDS, stored_census
-
-
-def census_of(*tensors: tuple[str, tuple[int, ...]]) -> Census:
-    groups = fold_file([Tensor(name, "BF16", shape) for name, shape in tensors], "model.safetensors")
-    return Census(groups=groups, format="safetensors", files=1, basis="headers")
 
 
 def counted(repo: str, *, tied: bool = False, layers: int | None = None) -> Census:
@@ -45,51 +38,56 @@ def test_tied_tensors_are_counted_once(repo: str, tied: bool, parameters: int) -
 
 
 def test_a_head_of_another_shape_is_no_copy() -> None:
-    census = census_of(("model.embed_tokens.weight", (100, 8)), ("lm_head.weight", (96, 8)))
+    census = census_of({"model.embed_tokens.weight": (100, 8), "lm_head.weight": (96, 8)})
     assert count(census, tied_embeddings=True).parameters == 100 * 8 + 96 * 8
 
 
 def test_a_head_of_another_model_in_the_checkpoint_is_no_copy() -> None:
     """π0 has the head of a second Gemma beside PaliGemma's embeddings."""
-    embedding = ("vlm.paligemma.language_model.model.embed_tokens.weight", (100, 8))
+    embedding = {"vlm.paligemma.language_model.model.embed_tokens.weight": (100, 8)}
     own, other = (
-        ("vlm.paligemma.language_model.lm_head.weight", (100, 8)),
-        ("vlm.gemma_expert.lm_head.weight", (100, 8)),
+        {f"vlm.{model}.lm_head.weight": (100, 8)} for model in ("paligemma.language_model", "gemma_expert")
     )
-    assert count(census_of(embedding, own), tied_embeddings=True).parameters == 800
-    assert count(census_of(embedding, other), tied_embeddings=True).parameters == 1600
+    assert count(census_of(embedding | own), tied_embeddings=True).parameters == 800
+    assert count(census_of(embedding | other), tied_embeddings=True).parameters == 1600
 
 
 def test_the_bias_of_a_tied_decoder_is_counted_once_too() -> None:
     census = census_of(
-        ("bert.embeddings.word_embeddings.weight", (100, 8)),
-        ("cls.predictions.decoder.weight", (100, 8)),
-        ("cls.predictions.decoder.bias", (100,)),
-        ("cls.predictions.bias", (100,)),
+        {
+            "bert.embeddings.word_embeddings.weight": (100, 8),
+            "cls.predictions.decoder.weight": (100, 8),
+            "cls.predictions.decoder.bias": (100,),
+            "cls.predictions.bias": (100,),
+        }
     )
     assert count(census, tied_embeddings=True).parameters == 100 * 8 + 100
 
 
 def test_two_models_of_one_checkpoint_are_tied_each_to_its_own_embedding() -> None:
     census = census_of(
-        ("a.embed_tokens.weight", (100, 8)),
-        ("a.lm_head.weight", (100, 8)),
-        ("b.embed_tokens.weight", (50, 8)),
-        ("b.lm_head.weight", (50, 8)),
+        {
+            "a.embed_tokens.weight": (100, 8),
+            "a.lm_head.weight": (100, 8),
+            "b.embed_tokens.weight": (50, 8),
+            "b.lm_head.weight": (50, 8),
+        }
     )
     assert count(census, tied_embeddings=True).parameters == 150 * 8
 
 
 def test_a_head_is_counted_unless_the_config_ties_it() -> None:
-    census = census_of(("model.embed_tokens.weight", (100, 8)), ("lm_head.weight", (100, 8)))
+    census = census_of({"model.embed_tokens.weight": (100, 8), "lm_head.weight": (100, 8)})
     assert count(census).parameters == 2 * 800
 
 
 def test_a_decoder_s_bias_that_repeats_none_is_counted() -> None:
     census = census_of(
-        ("bert.embeddings.word_embeddings.weight", (100, 8)),
-        ("cls.predictions.decoder.weight", (100, 8)),
-        ("cls.predictions.decoder.bias", (100,)),
+        {
+            "bert.embeddings.word_embeddings.weight": (100, 8),
+            "cls.predictions.decoder.weight": (100, 8),
+            "cls.predictions.decoder.bias": (100,),
+        }
     )
     assert count(census, tied_embeddings=True).parameters == 100 * 8 + 100
 
@@ -106,9 +104,11 @@ def test_layers_beyond_the_config_s_are_draft_layers() -> None:
 
 def test_only_the_decoder_s_own_layers_are_numbered_by_its_config() -> None:
     census = census_of(
-        *((f"visual.blocks.{n}.attn.qkv.weight", (8, 8)) for n in range(4)),
-        *((f"model.decoder.layers.{n}.fc1.weight", (8, 8)) for n in range(4)),
-        *((f"model.layers.{n}.mlp.up_proj.weight", (8, 8)) for n in range(3)),
+        {
+            **{f"visual.blocks.{n}.attn.qkv.weight": (8, 8) for n in range(4)},
+            **{f"model.decoder.layers.{n}.fc1.weight": (8, 8) for n in range(4)},
+            **{f"model.layers.{n}.mlp.up_proj.weight": (8, 8) for n in range(3)},
+        }
     )
     roles = {group.template: group.role for group in with_draft_layers(census, 2).groups}
     assert roles == {
@@ -121,8 +121,10 @@ def test_only_the_decoder_s_own_layers_are_numbered_by_its_config() -> None:
 
 def test_a_single_draft_layer_keeps_all_of_its_experts() -> None:
     census = census_of(
-        *((f"model.layers.2.mlp.experts.{n}.up_proj.weight", (16, 8)) for n in range(4)),
-        ("model.layers.0.mlp.up_proj.weight", (16, 8)),
+        {
+            **{f"model.layers.2.mlp.experts.{n}.up_proj.weight": (16, 8) for n in range(4)},
+            "model.layers.0.mlp.up_proj.weight": (16, 8),
+        }
     )
     counted_apart = with_draft_layers(census, 2)
     assert counted_apart.by_role()[Role.DRAFT] == 4 * 16 * 8
@@ -130,20 +132,20 @@ def test_a_single_draft_layer_keeps_all_of_its_experts() -> None:
 
 
 def test_of_two_layers_one_may_draft() -> None:
-    census = census_of(*((f"model.layers.{n}.mlp.up_proj.weight", (16, 8)) for n in (1, 2)))
+    census = census_of({f"model.layers.{n}.mlp.up_proj.weight": (16, 8) for n in (1, 2)})
     assert with_draft_layers(census, 2).by_role() == {Role.MLP: 16 * 8, Role.DRAFT: 16 * 8}
 
 
 def test_a_buffer_of_a_draft_layer_is_still_no_parameter() -> None:
     census = census_of(
-        ("model.layers.2.self_attn.rotary_emb.inv_freq", (8,)), ("model.layers.2.mlp.up_proj.weight", (16, 8))
+        {"model.layers.2.self_attn.rotary_emb.inv_freq": (8,), "model.layers.2.mlp.up_proj.weight": (16, 8)}
     )
     roles = {group.template: group.role for group in with_draft_layers(census, 2).groups}
     assert set(roles.values()) == {Role.BUFFER, Role.DRAFT}
 
 
 def test_without_experts_every_parameter_is_active() -> None:
-    dense = census_of(("model.layers.0.mlp.up_proj.weight", (16, 8)))
+    dense = census_of({"model.layers.0.mlp.up_proj.weight": (16, 8)})
     assert active_parameters(dense, 8, 2) == 16 * 8
 
 
@@ -174,7 +176,7 @@ def test_the_active_parameters_of_gpt_oss_are_the_published_ones_but_for_the_emb
 
 
 def test_fused_and_separate_experts_are_equally_active() -> None:
-    names: list[Any] = [(f"model.layers.0.mlp.experts.{n}.up_proj.weight", (16, 8)) for n in range(4)]
-    fused = census_of(("model.layers.0.mlp.experts.up_proj", (4, 16, 8)), ("lm_head.weight", (10, 8)))
-    apart = census_of(*names, ("lm_head.weight", (10, 8)))
+    experts = {f"model.layers.0.mlp.experts.{n}.up_proj.weight": (16, 8) for n in range(4)}
+    fused = census_of({"model.layers.0.mlp.experts.up_proj": (4, 16, 8), "lm_head.weight": (10, 8)})
+    apart = census_of({**experts, "lm_head.weight": (10, 8)})
     assert active_parameters(fused, 4, 1) == active_parameters(apart, 4, 1) == 16 * 8 + 80

@@ -7,6 +7,7 @@ from hubmem.weights.gguf_mixtures import MIXTURES, Kind, facts_of, kind_of
 from hubmem.weights.precision import parse
 from hubmem.weights.safetensors import Tensor
 
+from tests.weights.censuses import census_of
 from tests.weights.records import stored_census
 
 # Bits a weight of Llama-3.1-8B: tools/quantize/README.md of llama.cpp, which llama-bench computed from the
@@ -37,23 +38,22 @@ def weight(census: Census, mixture: str) -> int:
 
 def mixtral_8x22b() -> Census:
     """mistralai/Mixtral-8x22B-v0.1: 56 layers of width 6144, MLP 16384, 8 KV heads of 128, 32,000 tokens."""
-    names: list[tuple[str, tuple[int, ...]]] = [
-        ("model.embed_tokens.weight", (32000, 6144)),
-        ("lm_head.weight", (32000, 6144)),
-        ("model.norm.weight", (6144,)),
-    ]
+    shapes: dict[str, tuple[int, ...]] = {
+        "model.embed_tokens.weight": (32000, 6144),
+        "lm_head.weight": (32000, 6144),
+        "model.norm.weight": (6144,),
+    }
     for layer in range(56):
         prefix = f"model.layers.{layer}"
-        names += [(f"{prefix}.self_attn.{part}_proj.weight", (6144, 6144)) for part in ("q", "o")]
-        names += [(f"{prefix}.self_attn.{part}_proj.weight", (1024, 6144)) for part in ("k", "v")]
-        names += [(f"{prefix}.{part}_layernorm.weight", (6144,)) for part in ("input", "post_attention")]
-        names += [(f"{prefix}.block_sparse_moe.gate.weight", (8, 6144))]
+        shapes |= {f"{prefix}.self_attn.{part}_proj.weight": (6144, 6144) for part in ("q", "o")}
+        shapes |= {f"{prefix}.self_attn.{part}_proj.weight": (1024, 6144) for part in ("k", "v")}
+        shapes |= {f"{prefix}.{part}_layernorm.weight": (6144,) for part in ("input", "post_attention")}
+        shapes |= {f"{prefix}.block_sparse_moe.gate.weight": (8, 6144)}
         for expert in range(8):
             experts = f"{prefix}.block_sparse_moe.experts.{expert}"
-            names += [(f"{experts}.w1.weight", (16384, 6144)), (f"{experts}.w3.weight", (16384, 6144))]
-            names += [(f"{experts}.w2.weight", (6144, 16384))]
-    groups = fold_file([Tensor(name, "BF16", shape) for name, shape in names], "model.safetensors")
-    return Census(groups=groups, format="safetensors", files=1, basis="headers")
+            shapes |= {f"{experts}.{part}.weight": (16384, 6144) for part in ("w1", "w3")}
+            shapes |= {f"{experts}.w2.weight": (6144, 16384)}
+    return census_of(shapes)
 
 
 @pytest.mark.parametrize(("mixture", "bits"), BITS.items())

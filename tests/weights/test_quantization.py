@@ -3,23 +3,17 @@
 from typing import Any
 
 import pytest
-from hubmem.weights.census import Census, fold_file
 from hubmem.weights.quantization import METHODS, Quantization, apply
 from hubmem.weights.quantization_config import read_quantization
-from hubmem.weights.safetensors import Tensor
 
+from tests.weights.censuses import census_of_rows
 from tests.weights.records import RECORDS, stored_census
-
-
-def census_of(*tensors: tuple[str, str, tuple[int, ...]]) -> Census:
-    groups = fold_file([Tensor(*tensor) for tensor in tensors], "model.safetensors")
-    return Census(groups=groups, format="safetensors", files=1, basis="headers")
 
 
 def unpacked(
     config: dict[str, Any], *tensors: tuple[str, str, tuple[int, ...]]
 ) -> list[tuple[int, ...] | None]:
-    census = apply(census_of(*tensors), read_quantization({"quantization_config": config}))
+    census = apply(census_of_rows(tensors), read_quantization({"quantization_config": config}))
     return [group.unpacked for group in census.groups]
 
 
@@ -234,7 +228,7 @@ def test_where_the_header_does_not_tell_the_shape_the_number_of_weights_is_right
     config: Any, dtype: str, shape: tuple[int, ...], parameters: int
 ) -> None:
     end = "W_q" if config["quant_method"] == "hqq" else "weight"
-    census = census_of((f"model.layers.0.mlp.down_proj.{end}", dtype, shape))
+    census = census_of_rows([(f"model.layers.0.mlp.down_proj.{end}", dtype, shape)])
     counted = apply(census, read_quantization({"quantization_config": config}))
     assert counted.parameters == parameters
     assert len(counted.groups[0].unpacked or ()) == 2
@@ -263,7 +257,7 @@ def test_experts_narrower_than_the_rest_are_unpacked_alone(key: str) -> None:
 
 def test_the_dtype_of_experts_may_stand_in_the_model_config() -> None:
     config = {"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8"}}
-    census = census_of(("layers.0.ffn.experts.0.w1.weight", "I8", (2304, 2560)))
+    census = census_of_rows([("layers.0.ffn.experts.0.w1.weight", "I8", (2304, 2560))])
     assert apply(census, read_quantization(config)).parameters == 2304 * 5120
 
 
@@ -301,7 +295,7 @@ def test_overrides_of_gptqmodel_and_mlx() -> None:
 
 
 def test_block_exponents_are_no_parameters_even_without_a_config() -> None:
-    census = census_of(("a.weight", "F4", (64, 64)), ("a.scale", "F8_E8M0", (64, 2)))
+    census = census_of_rows([("a.weight", "F4", (64, 64)), ("a.scale", "F8_E8M0", (64, 2))])
     assert apply(census, None).parameters == 64 * 64
 
 
@@ -317,21 +311,21 @@ INTEGERS = [
 def test_integers_that_no_method_packed_are_buffers(config: Any) -> None:
     weight = ("model.layers.0.mlp.up_proj.weight", "BF16", (256, 256))
     quantization = read_quantization({"quantization_config": config})
-    census = apply(census_of(weight, *INTEGERS), quantization)
+    census = apply(census_of_rows([weight, *INTEGERS]), quantization)
     assert (census.parameters, census.buffers) == (256 * 256, 2 + 49 * 49 + 64 + 16)
     assert not any("integers" in note for note in census.notes)
 
 
 def test_a_checkpoint_of_integers_without_a_config_is_counted_as_stored_and_said() -> None:
     packed = ("model.layers.0.mlp.up_proj.qweight", "I32", (32, 256))
-    census = apply(census_of(packed, ("model.norm.weight", "BF16", (256,))), None)
+    census = apply(census_of_rows([packed, ("model.norm.weight", "BF16", (256,))]), None)
     assert census.parameters == 32 * 256 + 256
     assert any("no config tells how they are packed" in note for note in census.notes)
 
 
 def test_an_unknown_method_is_said_and_counted_as_stored() -> None:
     quantization = read_quantization({"quantization_config": {"quant_method": "vptq", "bits": "x"}})
-    census = apply(census_of(("a.indices", "I32", (8, 8))), quantization)
+    census = apply(census_of_rows([("a.indices", "I32", (8, 8))]), quantization)
     assert census.parameters == 64
     assert census.notes == (
         "Quantization 'vptq' is not known: its packed weights are counted as they are stored.",

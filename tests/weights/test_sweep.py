@@ -10,15 +10,14 @@ import re
 from typing import Any
 
 import pytest
-from hubmem import templates
 from hubmem.models.architecture import Architecture, Experts
 from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
 from hubmem.weights import counting
-from hubmem.weights.census import Census, fold_file
+from hubmem.weights.census import Census
 from hubmem.weights.roles import Role
-from hubmem.weights.safetensors import Tensor
 
+from tests.weights.censuses import census_of_rows
 from tests.weights.records import ROOT
 
 
@@ -49,16 +48,9 @@ WITHOUT_ROLE = (
 
 
 def census_and_architecture(row: dict[str, Any]) -> tuple[Census, Architecture | None]:
-    tensors = [
-        Tensor(name, dtype, tuple(shape))
-        for template, dtype, shape in row["header"]
-        for name in templates.expand(template)
-    ]
-    groups = fold_file(tensors, "model.safetensors")
-    stored = Census(groups=groups, format="safetensors", files=1, basis="headers")
     architecture = read_architecture(Config(row["config"]))
     counted = counting.count(
-        stored,
+        census_of_rows(row["header"]),
         tied_embeddings=architecture.tied_embeddings if architecture else False,
         layers=len(architecture.layers) if architecture else None,
     )

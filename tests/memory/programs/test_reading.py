@@ -5,14 +5,15 @@ from hubmem.memory.programs.computation import Computation, Norm, Projection, Re
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.reading import embedding_width, read_computation
 
-from tests.memory.models import census, llama
+from tests.memory.models import llama
+from tests.weights.censuses import census_of
 
 LLAMA, TENSORS = llama(layers=2, hidden=64, heads=4, kv_heads=2, head_dim=16, mlp=128, vocabulary=1000)
 
 
 def _read(*names: str) -> Computation:
     shapes = {f"model.layers.{i}.{name}": (64,) for i in range(2) for name in names}
-    return read_computation(LLAMA, census(shapes))
+    return read_computation(LLAMA, census_of(shapes))
 
 
 def test_llama_reads_as_its_row_says() -> None:
@@ -57,9 +58,9 @@ def test_fused_matrices_are_seen_by_their_names() -> None:
 
 
 def test_learned_positions_take_the_place_of_rotation() -> None:
-    assert read_computation(LLAMA, census({"wpe.weight": (128, 64)})).rotation is Rotation.NONE
+    assert read_computation(LLAMA, census_of({"wpe.weight": (128, 64)})).rotation is Rotation.NONE
 
 
 def test_a_factorized_embedding_is_narrower_than_the_model() -> None:
-    assert embedding_width(LLAMA, census({"embeddings.word_embeddings.weight": (1000, 16)})) == 16
+    assert embedding_width(LLAMA, census_of({"embeddings.word_embeddings.weight": (1000, 16)})) == 16
     assert embedding_width(LLAMA, TENSORS) == 64
