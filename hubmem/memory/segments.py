@@ -49,6 +49,7 @@ class _Model:
             hidden=architecture.hidden_size,
             width=embedding_width(architecture, rank.census),
             vocabulary=architecture.vocab_size,
+            layer_inputs=len(architecture.layers) * self._computation.layer_inputs,
         )
         self._decoder = Stack(
             architecture=architecture,

@@ -81,6 +81,7 @@ class _Inference:
             hidden=architecture.hidden_size,
             width=embedding_width(architecture, rank.census),
             vocabulary=architecture.vocab_size,
+            layer_inputs=len(architecture.layers) * self._computation.layer_inputs,
         )
         self._stage = rank.stage
         self._decoder = Stack(

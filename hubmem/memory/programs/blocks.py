@@ -13,7 +13,7 @@ from hubmem.memory.programs.computation import Computation, Gate, Norm, Projecti
 from hubmem.memory.programs.kernels import Call, Given, Mask, attend
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.mlp import feed_forward
-from hubmem.memory.programs.norms import norm
+from hubmem.memory.programs.norms import head_norm, norm, value_norm
 from hubmem.memory.programs.operators import (
     FLOAT32,
     HALF,
@@ -88,6 +88,8 @@ def trace_layer(block: Block, arithmetic: Arithmetic, *, input_needs_grad: bool 
     # The model's loop over its layers refers to a layer's input until the layer returns.
     with tape.holding(x) as held:
         y = _LAYERS[block.computation.residual](tape, block, x, held)
+        if block.computation.layer_inputs:
+            y = _with_own_input(tape, block, y)
     return tape.finish(y)
 
 
@@ -150,6 +152,16 @@ _LAYERS = {
     Residual.PARALLEL: _side_by_side,
     Residual.PARALLEL_TWO: _side_by_side,
 }
+
+
+def _with_own_input(tape: Tape, block: Block, x: Value) -> Value:
+    """X + norm((act(x·W) ⊙ input)·W'), the input being this layer's own of each token (Gemma 4)."""
+    arithmetic, width = tape.arithmetic, block.computation.layer_inputs
+    own = constant("layer's own input", "p", width, arithmetic.itemsize)
+    own = replace(own, needs_grad=arithmetic.trains)
+    gate = unary(tape, linear(tape, x, "per_layer_input_gate", "p", width), "act", saves_input=True)
+    made = linear(tape, multiply(tape, gate, own, "gated input"), "per_layer_projection", "h", block.hidden)
+    return add(tape, x, norm(tape, block.computation, made), "residual stream")
 
 
 def _parts(block: Block) -> Iterator[_Part]:
@@ -253,6 +265,7 @@ def _call(block: Block, mixer: Attention | LatentAttention) -> Call:
         mask=block.mask,
         eager=block.eager,
         causal=block.across is not None,
+        single=block.caching is Caching.GROWING,
     )
 
 
@@ -330,7 +343,8 @@ def _projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> _Pr
         if computation.projection is Projection.COPIES:
             k, v = _spread(tape, mixer, k, mixer.key_dim), _spread(tape, mixer, v, mixer.value_dim)
     if computation.qk_norm:
-        q, k = norm(tape, computation, q), norm(tape, computation, k)
+        q, k = head_norm(tape, computation, q), head_norm(tape, computation, k)
+    v = value_norm(tape, computation, v)
     if computation.rotation is Rotation.PARTIAL_HELD:
         inside += [q, k]
     with tape.holding(q, k, v):
@@ -361,9 +375,9 @@ def _spread(tape: Tape, mixer: Attention, x: Value, head_dim: int) -> Value:
 
 
 def _both_rotated(tape: Tape, computation: Computation, q: Value, k: Value) -> tuple[Value, Value]:
-    """Queries and keys, one after the other; in float32 both are cast first and cast back at the end."""
+    """Queries, then keys."""
     itemsize = q.itemsize
-    if computation.rotation is Rotation.FULL_FLOAT32:
+    if computation.rotation in (Rotation.BOTH_FLOAT32, Rotation.COMPLEX):
         q, k = cast(tape, q, FLOAT32), cast(tape, k, FLOAT32)
     with tape.holding(q, k) as held:
         q = _rotated(tape, computation, q)
@@ -377,14 +391,20 @@ def _rotated(tape: Tape, computation: Computation, x: Value) -> Value:
     """x·cos + rotate_half(x)·sin (Su et al., arXiv 2104.09864); joined again where only a slice is turned."""
     if computation.rotation is Rotation.NONE:
         return x
-    label = x.storage.label
+    label, itemsize = x.storage.label, x.itemsize
+    if computation.rotation is Rotation.FULL_FLOAT32:
+        x = cast(tape, x, FLOAT32)
     # One row of sines a position serves every head and layer, in the dtype of the residual stream.
     sines = constant("sines", "D", 0, tape.arithmetic.itemsize)
+    if computation.rotation is Rotation.COMPLEX:
+        return multiply(tape, x, sines, f"{label} rotated")
     turned = multiply(tape, x, sines, f"{label}·cos")
     half = copy(tape, x, f"rotate_half({label})")
     half = multiply(tape, half, sines, f"rotate_half({label})·sin")
     turned = add(tape, turned, half, f"{label} rotated")
-    whole = computation.rotation in (Rotation.FULL, Rotation.FULL_FLOAT32)
+    if computation.rotation is Rotation.FULL_FLOAT32:
+        return cast(tape, turned, itemsize)
+    whole = computation.rotation in (Rotation.FULL, Rotation.BOTH_FLOAT32)
     return turned if whole else copy(tape, turned, f"{label} joined")
 
 

@@ -11,6 +11,7 @@ class Norm(Enum):
     """How a norm is computed."""
 
     RMS = "in float32, cast back, then multiplied by the weight"
+    RMS_BARE = "in float32, cast back"
     RMS_FLOAT32 = "in float32, multiplied by the weight, then cast back"
     RMS_T5 = "the mean square in float32, the quotient of x itself"
     LAYER = "in one kernel"
@@ -44,6 +45,8 @@ class Rotation(Enum):
     NONE = "not by rotation"
     FULL = "x·cos + rotate_half(x)·sin"
     FULL_FLOAT32 = "the same in float32, cast back"
+    BOTH_FLOAT32 = "the same, queries and keys cast before either is turned"
+    COMPLEX = "as products of complex numbers in float32, cast back"
     PARTIAL = "of a slice, the rest concatenated again"
     PARTIAL_HELD = "of a slice, whose source the attention refers to until it returns"
     HALVES = "of two halves, concatenated"
@@ -122,7 +125,11 @@ class Computation:
         fused_gate: whether gate and up projection are one matrix.
         down_float32: whether the MLP's last matrix stays in float32 where others are quantized.
         qk_norm: whether queries and keys have norms of their own.
+        head_norm: how those are computed, where not as the others.
+        value_norm: how values are normed, if they are.
+        layer_inputs: width of what each layer is given of each token beside the residual stream (Gemma 4).
         adapts_experts: whether PEFT takes router and experts for linear layers.
+        runs_all_experts: whether every token goes through every expert, most of them weighed with zero.
         router_float32: whether the router multiplies in float32.
         routing: in which dtype the weights of chosen experts are.
         gate: what attention's output is multiplied by.
@@ -168,7 +175,11 @@ class Computation:
     fused_gate: bool = False
     down_float32: bool = False
     qk_norm: bool = False
+    head_norm: Norm | None = None
+    value_norm: Norm | None = None
+    layer_inputs: int = 0
     adapts_experts: bool = False
+    runs_all_experts: bool = False
     router_float32: bool = False
     routing: Routing = Routing.LOGITS
     gate: Gate = Gate.NONE

@@ -17,7 +17,7 @@ from hubmem.memory.programs.computation import (
     Scores,
     Tables,
 )
-from hubmem.memory.programs.reading import read_computation, table_of_positions
+from hubmem.memory.programs.reading import read_computation, table_of_positions, width_of_layer_inputs
 from hubmem.memory.programs.switching import switched
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
@@ -105,7 +105,7 @@ _ROWS: dict[str, Computation] = {
     "qwen3 qwen3_moe hunyuan_v1_dense olmoe": replace(_LLAMA, qk_norm=True),
     "mixtral": replace(_LLAMA, routing=Routing.FLOAT32),
     "minimax_m2": replace(_LLAMA, qk_norm=True, rotation=Rotation.PARTIAL, routing=Routing.FLOAT32),
-    "deepseek_v2": replace(_LLAMA, router_float32=True, routing=Routing.FLOAT32),
+    "deepseek_v2": replace(_LLAMA, rotation=Rotation.COMPLEX, router_float32=True, routing=Routing.FLOAT32),
     "deepseek_v3": replace(_LLAMA, router_float32=True),
     "dots1": replace(_LLAMA, qk_norm=True, router_float32=True),
     "ernie4_5_moe": replace(
@@ -139,9 +139,28 @@ _ROWS: dict[str, Computation] = {
         qk_norm=True,
         window_positions=True,
     ),
+    "gemma4_text gemma4_unified_text": replace(
+        _LLAMA,
+        norm=Norm.RMS_FLOAT32,
+        residual=Residual.SANDWICH,
+        qk_norm=True,
+        value_norm=Norm.RMS_BARE,
+        window_positions=True,
+        logits_softcap=True,
+        routing=Routing.FLOAT32,
+    ),
     "olmo": replace(_LLAMA, norm=Norm.LAYER_FLOAT32),
     "olmo2 olmo3": replace(_LLAMA, norm=Norm.RMS_FLOAT32, residual=Residual.POST, qk_norm=True),
     "exaone4": replace(_LLAMA, residual=Residual.POST, qk_norm=True),
+    "llama4_text": replace(
+        _LLAMA,
+        rotation=Rotation.COMPLEX,
+        softmax_float32=False,
+        qk_norm=True,
+        head_norm=Norm.RMS_BARE,
+        runs_all_experts=True,
+    ),
+    "nanochat": replace(_LLAMA, norm=Norm.RMS_BARE, activation=Activation.RELU_SQUARED, qk_norm=True),
     "arcee": replace(_LLAMA, activation=Activation.RELU_SQUARED),
     "apertus": replace(_LLAMA, activation=Activation.XIELU, qk_norm=True),
     "nemotron": replace(
@@ -160,7 +179,7 @@ _ROWS: dict[str, Computation] = {
     ),
     "stablelm": replace(_LLAMA, norm=Norm.LAYER, rotation=Rotation.PARTIAL_HELD, attention_held=True),
     "cohere cohere2": replace(
-        _LLAMA, norm=Norm.LAYER_BY_HAND, residual=Residual.PARALLEL, rotation=Rotation.FULL_FLOAT32
+        _LLAMA, norm=Norm.LAYER_BY_HAND, residual=Residual.PARALLEL, rotation=Rotation.BOTH_FLOAT32
     ),
     "starcoder2": replace(
         _LLAMA, norm=Norm.LAYER, dropout=True, attention_dropout=True, embedding_dropout=True
@@ -282,5 +301,6 @@ def computation_of(architecture: Architecture, census: Census) -> Computation:
     # Falcon's second generation has a norm for each of the two parts that run side by side.
     elif row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
         row = replace(row, residual=Residual.PARALLEL_TWO)
+    row = replace(row, layer_inputs=width_of_layer_inputs(census))
     adapted = any(name in _ADAPTED_EXPERTS for name in types)
     return switched(replace(row, adapts_experts=adapted), architecture.switches)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from hubmem.memory.programs.computation import Computation
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
-from hubmem.memory.programs.operators import FLOAT32, HALF, cast, dropout, in_float32, unary
+from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, dropout, in_float32, unary
 from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
 
 
@@ -19,12 +19,14 @@ class Ends:
 
     Attributes:
         width: of the embedding, E.
+        layer_inputs: width of what all layers are given of a token beside the stream.
     """
 
     computation: Computation
     hidden: int
     width: int
     vocabulary: int
+    layer_inputs: int = 0
 
 
 @lru_cache(maxsize=256)
@@ -105,9 +107,25 @@ def trace_embedding(ends: Ends, arithmetic: Arithmetic, *, tied: bool = False, l
     if ends.computation.embedding_norm:
         x = norm(tape, ends.computation, x)
     x = dropout(tape, x, drops=ends.computation.embedding_dropout)
+    if ends.layer_inputs:
+        _make_layer_inputs(tape, ends, x)
     if ends.width != ends.hidden:
         x = linear(tape, x, "embedding projection", "h", ends.hidden, quantizable=False)
     return tape.finish(x)
+
+
+def _make_layer_inputs(tape: Tape, ends: Ends, x: Value) -> None:
+    """What is looked up for each layer and what is projected from the embeddings: all layers keep the sum.
+
+    Source: transformers 5.23, models/gemma4/modeling_gemma4.py, project_per_layer_inputs.
+    """
+    own = Storage("own inputs of layers", "L·p", ends.layer_inputs, tape.arithmetic.itemsize)
+    (looked_up,) = tape.run("embedding", (), (own,))
+    with tape.holding(looked_up):
+        projected = linear(tape, x, "per_layer_model_projection", "L·p", ends.layer_inputs)
+        normal = norm(tape, ends.computation, unary(tape, projected, "projection scaled"))
+        scaled = unary(tape, add(tape, normal, looked_up, "sum"), "sum scaled")
+    tape.run("layers", (scaled,), (Storage("layers", "1", 0, 0),), saves=(scaled,))
 
 
 @lru_cache(maxsize=64)

@@ -47,6 +47,7 @@ class Call:
         pairs: what scores grow with.
         eager: whether scores are made by separate operators though a kernel could do it.
         causal: whether a token sees only those before it, where a bias of positions must say so.
+        single: whether each sequence asks with one token alone.
         bias_in_order: whether a bias of positions need not be copied before the kernel takes it.
     """
 
@@ -58,6 +59,7 @@ class Call:
     mask: Mask
     eager: bool
     pairs: Extent = Extent.PAIRS
+    single: bool = False
     bias_in_order: bool = False
     causal: bool = False
 
@@ -91,7 +93,8 @@ def attend(tape: Tape, call: Call, given: Given) -> list[Value]:
     unmasked = call.mask is Mask.NONE and bias is None
     together = call.computation.groups_heads and unmasked and call.even
     apart = call.grouped and call.computation.groups_heads and not together
-    if apart:
+    # The heads that share a key become the queries of one where there is but one query (pack_gqa).
+    if apart and not call.single:
         k, v = _repeated(tape, call, k, "k repeated"), _repeated(tape, call, v, "v repeated")
     given = _in_autocast(tape, Given(q, k, v, bias))
     if unmasked and call.even and given.q.itemsize == HALF and (together or not call.grouped):

@@ -10,6 +10,7 @@ from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
 from hubmem.memory.programs.operators import (
     FLOAT32,
+    HALF,
     add,
     cast,
     copy,
@@ -154,7 +155,8 @@ _ACTIVATIONS = {
 def _experts(tape: Tape, computation: Computation, part: Experts, x: Value, hidden: int) -> Value:
     """Routed experts, and beside them the shared one."""
     with tape.holding(x):
-        made = _routed(tape, computation, part, x, hidden)
+        route = _through_all if computation.runs_all_experts else _routed
+        made = route(tape, computation, part, x, hidden)
         if not part.shared_width:
             return made
         with tape.holding(made):
@@ -178,8 +180,30 @@ def _routed(tape: Tape, computation: Computation, part: Experts, x: Value, hidde
         held += [back, out]
         weighted = multiply(tape, out, weights, "weighted")
         ordered = copy(tape, weighted, "in order")
-    (made,) = tape.run("sum", (ordered,), (Storage("experts", "h", hidden, x.itemsize, Extent.STREAM),))
-    return made
+    return _summed(tape, ordered, x, hidden)
+
+
+def _summed(tape: Tape, out: Value, x: Value, hidden: int) -> Value:
+    return tape.run("sum", (out,), (Storage("experts", "h", hidden, x.itemsize, Extent.STREAM),))[0]
+
+
+def _through_all(tape: Tape, computation: Computation, part: Experts, x: Value, hidden: int) -> Value:
+    """Tokens repeated for each expert and weighted, one batched product for each matrix, summed (Llama 4)."""
+    part = replace(part, active=part.count)
+    weights = _routing_weights(tape, computation, part, x)
+    (repeated,) = tape.run("repeat", (x,), (_per_choice("repeated", "k·h", part, hidden, x.itemsize),))
+    given = multiply(tape, repeated, weights, "weighted")
+    with tape.holding(given):
+        into = _matrices(tape, EXPERTS_GATE_UP, part.count * hidden * _width_into(part))
+        inner = _between_matrices(tape, computation, part, _halved(tape, given), _halved(tape, into))
+        back = _matrices(tape, EXPERTS_DOWN, part.count * part.width * hidden)
+        out = _grouped(tape, part, inner, _halved(tape, back), symbol="k·h", width=hidden)
+    return _summed(tape, out, x, hidden)
+
+
+def _halved(tape: Tape, x: Value) -> Value:
+    """As autocast gives it to batched products; grouped ones it does not know."""
+    return cast(tape, x, HALF) if tape.arithmetic.autocast else x
 
 
 def _routing_weights(tape: Tape, computation: Computation, part: Experts, x: Value) -> Value:

@@ -6,13 +6,33 @@ from hubmem.memory.programs.tape import Storage, Tape, Value
 
 
 def norm(tape: Tape, computation: Computation, x: Value) -> Value:
-    """A norm over the hidden size, or over a head."""
-    return _NORMS[computation.norm](tape, x)
+    """A norm over the hidden size. Calling a module holds its arguments until it returns."""
+    with tape.holding(x):
+        return _NORMS[computation.norm](tape, x)
+
+
+def head_norm(tape: Tape, computation: Computation, x: Value) -> Value:
+    """A norm over a head of queries or keys."""
+    with tape.holding(x):
+        return _NORMS[computation.head_norm or computation.norm](tape, x)
+
+
+def value_norm(tape: Tape, computation: Computation, x: Value) -> Value:
+    """A norm over a head of values, where there is one."""
+    if computation.value_norm is None:
+        return x
+    with tape.holding(x):
+        return _NORMS[computation.value_norm](tape, x)
 
 
 def _rms(tape: Tape, x: Value) -> Value:
     """x̂ = x / √mean(x²) in float32, cast back, times the weight (Zhang and Sennrich, arXiv 1910.07467)."""
     return _times_weight(tape, cast(tape, _normal(tape, cast(tape, x, FLOAT32)), x.itemsize))
+
+
+def _rms_bare(tape: Tape, x: Value) -> Value:
+    """As `_rms`, without a weight."""
+    return cast(tape, _normal(tape, cast(tape, x, FLOAT32)), x.itemsize)
 
 
 def _rms_float32(tape: Tape, x: Value) -> Value:
@@ -61,6 +81,7 @@ def _layer_norm_by_hand(tape: Tape, x: Value) -> Value:
 
 _NORMS = {
     Norm.RMS: _rms,
+    Norm.RMS_BARE: _rms_bare,
     Norm.RMS_FLOAT32: _rms_float32,
     Norm.RMS_T5: _rms_t5,
     Norm.LAYER: _layer_norm,

@@ -67,6 +67,11 @@ def table_of_positions(census: Census) -> int:
     return max((group.shape[0] for group in census.find("rel_embeddings.weight")), default=0)
 
 
+def width_of_layer_inputs(census: Census) -> int:
+    """Of what each layer is given of a token beside the residual stream (Gemma 4), 0 where nothing."""
+    return next((group.shape[0] for group in census.find("per_layer_input_gate.weight")), 0)
+
+
 def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | None:
     """The widths of the matrices into and out of layers without attention; None where there are none."""
     groups = [g for g in census.groups if g.role is Role.RECURRENT and len(g.shape) == 2]
@@ -81,12 +86,8 @@ def _gate(architecture: Architecture, census: Census) -> Gate:
         return Gate.SEPARATE
     mixer = architecture.attention
     width = mixer.heads * mixer.key_dim if isinstance(mixer, Attention) else 0
-    doubled = any(
-        len(group.shape) == 2 and group.shape[0] == 2 * width
-        for group in census.groups
-        if _QUERIES.search(group.template)
-    )
-    return Gate.WITH_QUERIES if doubled else Gate.NONE
+    rows = {g.shape[0] for g in census.groups if len(g.shape) == 2 and _QUERIES.search(g.template)}
+    return Gate.WITH_QUERIES if rows == {2 * width} else Gate.NONE
 
 
 def _rotation(architecture: Architecture, *, learned: bool) -> Rotation:

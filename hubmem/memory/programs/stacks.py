@@ -92,6 +92,9 @@ class Stack:
         if computation.rotation is not Rotation.NONE:
             tables = len(self._windows) if computation.window_positions else 1
             held += [Storage("cos and sin", "D", 2 * self._rotary_dim(), e, Extent.POSITIONS)] * tables
+        if computation.layer_inputs and not self.arithmetic.trains:
+            width = len(self.architecture.layers) * computation.layer_inputs
+            held.append(Storage("own inputs of layers", "L·p", width, e))
         if computation.learned_positions:
             held.append(Storage("positions", "h", h, e, Extent.POSITIONS))
         heads = max((m.heads for m in self.layers[0].mixers if isinstance(m, Attention)), default=0)
