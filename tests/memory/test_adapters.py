@@ -1,3 +1,5 @@
+"""Which matrices get an adapter, and how many parameters it has."""
+
 import pytest
 from hubmem.errors import UsageError
 from hubmem.memory.adapters import adapt, adapter_shapes, place_of

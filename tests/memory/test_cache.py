@@ -1,3 +1,5 @@
+"""The cache of a workload in each policy, and the formula that is shown of it."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""What holds of running a model with any engine."""
+
 import pytest
 from hubmem.errors import UsageError
 from hubmem.memory.inference import plan_inference

@@ -1,3 +1,5 @@
+"""What a plan says of layers that it takes for granted."""
+
 from dataclasses import replace
 
 from hubmem.memory.notes import notes

@@ -1,3 +1,5 @@
+"""What each optimizer keeps of a tensor."""
+
 import pytest
 from hubmem.errors import UsageError
 from hubmem.memory import optimizers

@@ -1,3 +1,5 @@
+"""What one of several ranks holds and sees of a model, and divisions that a model cannot have."""
+
 from dataclasses import replace
 
 import pytest

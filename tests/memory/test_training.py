@@ -1,3 +1,5 @@
+"""What a step of training holds, part by part."""
+
 from dataclasses import replace
 
 import pytest
@@ -57,9 +59,11 @@ def test_with_lomo_a_tied_embeddings_first_gradient_waits_for_its_second() -> No
     assert beside == pytest.approx(3 * embedding, rel=0.01)
 
 
-def test_checkpointing_keeps_one_layers_input_for_each_layer() -> None:
-    kept = _term(replace(FULL, checkpointing="full"), "activations kept")
-    assert kept < _term(FULL, "activations kept")
+def test_full_checkpointing_keeps_the_input_of_each_layer_and_no_more_until_the_loss() -> None:
+    plan = plan_training(LLAMA, TENSORS, replace(FULL, checkpointing="full"))
+    loss = next(moment for moment in plan.moments if moment.name.startswith("loss"))
+    kept = sum(term.nbytes for term in loss.terms if term.name == "activations kept")
+    assert kept == 4 * (2 * 128 * 512) * 2
 
 
 def test_gradients_of_an_earlier_micro_batch_are_there_from_the_start() -> None:
@@ -81,11 +85,6 @@ def test_qlora_holds_4_bit_matrices_and_float32_for_the_rest() -> None:
     rest = PARAMETERS - matrices
     weights = _term(replace(FULL, train="qlora"), "weights")
     assert weights == pytest.approx(matrices * (0.5 + 1 / 64) + 4 * rest, rel=0.02)
-
-
-def test_a_padded_batch_takes_more() -> None:
-    padded = plan_training(LLAMA, TENSORS, replace(FULL, padded=True))
-    assert padded.allocated_bytes > plan_training(LLAMA, TENSORS, FULL).allocated_bytes
 
 
 def test_an_unknown_optimizer_is_refused() -> None:

@@ -1,3 +1,5 @@
+"""What a sequence of operators holds at each of them, and what it keeps for the way back."""
+
 import pytest
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.operators import add, cast, multiply, unary
