@@ -68,7 +68,7 @@ def test_what_means_no_device_is_a_usage_error(text):
         parse_target(text)
 
 
-def test_the_usual_ones_go_from_small_to_large_and_are_all_known():
+def test_the_usual_ones_are_all_known_and_begin_with_the_smallest_and_end_with_the_largest():
     sizes = [find(name).memory_bytes for name in USUAL]
 
     assert sizes[0] == min(sizes)

@@ -22,6 +22,10 @@ from tests.memory.models import llama, published
         pytest.param([9 * MIB, 9 * MIB], 18 * MIB, id="two in a segment of 20 MiB, its end left"),
         pytest.param([9 * MIB, 10 * MIB], 20 * MIB, id="the second takes the end"),
         pytest.param([11 * MIB - MIB // 2, 3 * MIB // 2], 12 * MIB, id="an end of another's is used first"),
+        pytest.param(
+            [10 * MIB, 19 * MIB // 2], 39 * MIB // 2, id="from 10 MiB on no end of a shared segment"
+        ),
+        pytest.param([37 * MIB // 2, MIB], 39 * MIB // 2, id="up to 1 MiB no end of another's"),
     ],
 )
 def test_a_tensor_has_the_block_that_the_allocator_gives_it(sizes: list[int], nbytes: int) -> None:
@@ -42,6 +46,20 @@ def test_the_tensors_of_a_rank_are_its_weights(tp: int, pp: int) -> None:
         assert sum(sizes) == pytest.approx(
             rank.nbytes(lambda group: group.nbytes), abs=len(census.groups) * 80
         )
+        assert 0 not in sizes
+
+
+def test_tensors_of_a_stage_come_layer_by_layer_after_those_outside() -> None:
+    architecture, census = llama(
+        layers=4, hidden=64, heads=4, kv_heads=2, head_dim=16, mlp=128, vocabulary=128
+    )
+    first, last = (
+        kept_sizes(rank, lambda group: group.parameters)
+        for rank in ranks(architecture, census, Workload(pp=2))
+    )
+    layer = [(64 + 2 * 32) * 64, 64 * 64, 2 * 128 * 64, 64 * 128, 64, 64]
+    assert first == [128 * 64, *layer, *layer]
+    assert last == [64, 128 * 64, *layer, *layer]
 
 
 def test_matrices_of_one_input_are_one_tensor_and_all_experts_of_a_layer_two() -> None:

@@ -63,9 +63,7 @@ def test_weights_are_measured_as_long_as_they_are_neither_divided_nor_converted(
     assert basis(Workload(weight_dtype="bf16")) is Basis.DERIVED
 
 
-def test_converted_weights_take_the_room_of_what_they_are_held_in_and_say_where_their_shapes_are_from() -> (
-    None
-):
+def test_converted_weights_are_as_wide_as_they_are_held_and_say_where_their_shapes_are_from() -> None:
     (rank,) = ranks(LLAMA, TENSORS, Workload())
     (converted,) = weights_terms(TENSORS, Workload(weight_dtype="fp32"), rank)
     (as_stored,) = weights_terms(TENSORS, Workload(), rank)

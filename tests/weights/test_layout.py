@@ -1,5 +1,6 @@
 """Which files of a repo count: the cases of the wild, each with a repo that has it."""
 
+import re
 from typing import Any
 
 import pytest
@@ -113,9 +114,7 @@ def test_the_files_that_count(paths: list[str], index: str | None, files: list[s
     layout = choose(paths)
     assert (layout.index, list(layout.files)) == (index, files)
     assert bool(layout.notes) == bool(note)
-    if note:
-        with pytest.raises(AssertionError, match=note):
-            raise AssertionError(*layout.notes)
+    assert re.search(note, " ".join(layout.notes))
 
 
 @pytest.mark.parametrize(
