@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hubmem import json_text
 from hubmem.errors import GatedRepo, HubmemError, HubUnreachable, NotCached
 from hubmem.hub import bundled
 from hubmem.hub.conversion import open_conversion
@@ -115,7 +116,7 @@ def _config(source: Source, weights: Weights) -> Config | None:
     for path in dict.fromkeys((beside, "config.json")):
         text = source.text(path)
         if text is not None:
-            return parse_config(text)
+            return parse_config(text, path)
     return Config(weights.census.config) if weights.census.config else None
 
 
@@ -142,9 +143,9 @@ def _with_base(snapshot: Snapshot, adapter: Adapter, opened: Opened) -> Snapshot
 
 
 def _quantization_file(source: Source, listing: Listing) -> Mapping[str, Any] | None:
-    path = next((name for name in SIDE_FILES if name in listing.files), None)
+    path = next((name for name in SIDE_FILES if name in listing.files), "")
     text = source.text(path) if path else None
-    return parse_config(text).raw if text is not None else None
+    return json_text.parse(text, path, dict) if text is not None else None
 
 
 def _stand_in(error: HubmemError, opened: Opened, listing: Listing | None) -> Snapshot:

@@ -1,21 +1,22 @@
 """An open pull request with which the Hub's bot offers pickled weights as safetensors: one request to find it."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from hubmem.errors import HubmemError
 from hubmem.hub.source import Source
 
 # The author and title that transformers looks for: `safetensors_conversion.py`, transformers 5.23.
 _BOT = "SFconvertbot"
 _TITLE = "Adding `safetensors` variant of this model"
-_LARGEST_PAGE = 4 * 2**20
 
 
 def open_conversion(source: Source) -> str | None:
-    """The ref of the pull request, such as `refs/pr/4`; None without one, elsewhere, or where the Hub cannot tell."""
+    """The ref of the pull request, such as `refs/pr/4`.
+
+    Returns:
+        None without one, for what is not on the Hub, and where the Hub cannot tell.
+    """
     from hubmem.hub.remote import RemoteSource
     from hubmem.hub.transport import repo_path
 
@@ -23,11 +24,7 @@ def open_conversion(source: Source) -> str | None:
         return None
     query = urlencode({"type": "pull_request", "status": "open", "author": _BOT})
     path = repo_path("api/models", source.listing().repo, "discussions")
-    try:
-        answer = json.loads(source.transport.get(f"{path}?{query}", most=_LARGEST_PAGE).body)
-    except (HubmemError, ValueError, RecursionError):
-        # The weights are read all the same.
-        return None
+    answer = source.ask(f"{path}?{query}")
     found = answer.get("discussions") if isinstance(answer, Mapping) else None
     numbers = [each["num"] for each in found if _is_conversion(each)] if isinstance(found, list) else []
     return f"refs/pr/{max(numbers)}" if numbers else None

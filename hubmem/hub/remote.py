@@ -14,6 +14,7 @@ from typing import Any
 
 from hubmem.errors import (
     GatedRepo,
+    HubmemError,
     HubUnreachable,
     MalformedWeights,
     NotCached,
@@ -26,6 +27,7 @@ from hubmem.hub.transport import Answer, EntryAbsent, Transport, repo_path, revi
 
 _LARGEST_LISTING = 64 * 2**20
 _LARGEST_TEXT = 64 * 2**20
+_LARGEST_ANSWER = 16 * 2**20
 # What is longer is an index; what it says of its shards is kept instead.
 _LARGEST_KEPT_TEXT = 2**20
 # DeepSeek-V3's 92,000 tensors take 11.5 MB; an index of 497,000 (Kimi-K3) takes 60 MB.
@@ -52,9 +54,6 @@ class RemoteSource:
         revision: branch, tag, pull request ref or commit; None for the default branch.
         cache: where listings and derived facts are kept.
         pool: threads for its requests; other repos may share it, as long as it starts tasks in order.
-
-    Attributes:
-        transport: its requests, and what they have cost.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class RemoteSource:
         check_repo_id(repo)
         self._repo = repo
         self._revision = revision
-        self.transport = transport
+        self._transport = transport
         self._observer = observer
         self.contents = cache
         self._pool = pool
@@ -88,7 +87,7 @@ class RemoteSource:
     @property
     def cost(self) -> Cost:
         """What has been spent so far."""
-        return self.transport.cost
+        return self._transport.cost
 
     def listing(self) -> Listing:
         """The files at the commit the revision points to now: one request, under way since the opening."""
@@ -126,7 +125,7 @@ class RemoteSource:
             return None
         path = repo_path("api/models", listing.repo, "safetensors-metadata", index)
         try:
-            answer = self.transport.get(path, most=_LARGEST_ONE_CALL)
+            answer = self._transport.get(path, most=_LARGEST_ONE_CALL)
         except (EntryAbsent, UnreadableRepo) as error:
             if isinstance(error, GatedRepo):
                 raise
@@ -135,14 +134,21 @@ class RemoteSource:
             return None
         return answer.body
 
+    def ask(self, path: str) -> Any:
+        """What the Hub's API says where an answer can do without it: JSON values, None where it cannot tell."""
+        try:
+            return json.loads(self._transport.get(path, most=_LARGEST_ANSWER).body)
+        except (HubmemError, EntryAbsent, ValueError, RecursionError):
+            return None
+
     @property
     def _cache_key(self) -> str:
-        return f"{self.transport.endpoint}/{self._repo}"
+        return f"{self._transport.endpoint}/{self._repo}"
 
     def _read_listing(self) -> Listing:
         parts = ["api/models", self._repo]
         tail = f"/revision/{revision_part(self._revision)}" if self._revision else ""
-        answer = self.transport.get(repo_path(*parts) + tail + "?blobs=true", most=_LARGEST_LISTING)
+        answer = self._transport.get(repo_path(*parts) + tail + "?blobs=true", most=_LARGEST_LISTING)
         info = _json_object(answer, f"the listing of {self._repo}")
         listing = parse_model_info(info, self._revision)
         self.contents.put_listing(self._cache_key, listing)
@@ -151,7 +157,7 @@ class RemoteSource:
     def _read_eagerly(self) -> _EagerText:
         path = self._resolve_path(_EAGER_TEXT, self._repo, self._revision or DEFAULT_REVISION)
         try:
-            answer = self.transport.get(path, most=_LARGEST_TEXT)
+            answer = self._transport.get(path, most=_LARGEST_TEXT)
         except EntryAbsent:
             return _EagerText(commit="", body=None)
         return _EagerText(commit=answer.headers.get("x-repo-commit", ""), body=answer.body)
@@ -164,7 +170,7 @@ class RemoteSource:
             if eager.commit == listing.commit and (eager.body is None or is_content(eager.body, entry)):
                 return eager.body
         try:
-            answer = self.transport.get(
+            answer = self._transport.get(
                 self._resolve_path(path, listing.repo, listing.commit or ""), most=_LARGEST_TEXT
             )
         except EntryAbsent:
@@ -186,7 +192,7 @@ class RemoteSource:
                     request.path, f"its header claims {wanted:,} bytes; the limit is {_LARGEST_HEAD:,}."
                 )
             try:
-                part = self.transport.get_range(path, len(head), stop).body
+                part = self._transport.get_range(path, len(head), stop).body
             except EntryAbsent:
                 raise MalformedWeights(request.path, "listed, but the Hub has no such file.") from None
             if not part:

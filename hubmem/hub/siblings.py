@@ -1,16 +1,13 @@
 """Quantized versions of a model that others have published: one request for the Hub's list of them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from hubmem.errors import HubmemError
 from hubmem.hub.source import Source
 
 _MOST = 100
-_LARGEST_PAGE = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +23,9 @@ class Sibling:
 
 
 def quantized_siblings(source: Source) -> tuple[Sibling, ...]:
-    """The most downloaded quantized versions of a repo on the Hub; none of another source's, or where it cannot tell.
+    """The most downloaded quantized versions of a repo.
+
+    None for what is not on the Hub, and where the Hub cannot tell.
 
     Source: https://huggingface.co/docs/hub/model-cards#specifying-a-base-model
     """
@@ -36,11 +35,7 @@ def quantized_siblings(source: Source) -> tuple[Sibling, ...]:
         return ()
     base = f"base_model:quantized:{source.listing().repo}"
     query = {"filter": base, "sort": "downloads", "limit": _MOST, "expand": "tags"}
-    try:
-        rows = json.loads(source.transport.get(f"/api/models?{urlencode(query)}", most=_LARGEST_PAGE).body)
-    except (HubmemError, ValueError, RecursionError):
-        # Advice without names is better than no answer.
-        return ()
+    rows = source.ask(f"/api/models?{urlencode(query)}")
     return tuple(map(_sibling, filter(_is_named, rows))) if isinstance(rows, list) else ()
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from hubmem import json_text
 from hubmem.errors import MalformedConfig
 from hubmem.models.defaults import ClassDefaults, class_defaults
 
 _Value = TypeVar("_Value")
-_NAMES = {int: "int", float: "number", str: "string", bool: "true or false", list: "list", dict: "object"}
 # Beyond it a float no longer holds every whole number; no size of a model comes near.
 _LARGEST_INT = 2**53
 
@@ -238,7 +238,7 @@ class Config:
         if value is None:
             key = self._present(keys)
             got = "null" if key in self else "nothing"
-            raise MalformedConfig(f"expected {_NAMES[kind]}, got {got}", key=self.path_of(key))
+            raise MalformedConfig(f"expected {json_text.name_of(kind)}, got {got}", key=self.path_of(key))
         return value
 
     def _whole(self, value: Any, key: str) -> int:
@@ -264,28 +264,18 @@ class Config:
     def _checked(self, value: Any, kind: type[_Value], key: str) -> _Value:
         # bool is a subclass of int, and `true` is not a number of heads.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            got = _NAMES.get(type(value), type(value).__name__)
-            raise MalformedConfig(
-                f"expected {_NAMES[kind]}, got {got} {_excerpt(value)}", key=self.path_of(key)
-            )
+            got = f"{json_text.name_of(type(value))} {_excerpt(value)}"
+            raise MalformedConfig(f"expected {json_text.name_of(kind)}, got {got}", key=self.path_of(key))
         return value
 
 
-def parse_config(text: str) -> Config:
-    """The config in the text of a `config.json`.
+def parse_config(text: str, path: str = "config.json") -> Config:
+    """The config in the text of a file.
 
     Raises:
         MalformedConfig: not a JSON object.
     """
-    try:
-        raw = json.loads(text)
-    except RecursionError:
-        raise MalformedConfig("config.json is nested too deeply.") from None
-    except ValueError as error:
-        raise MalformedConfig(f"config.json is not valid JSON: {error}") from None
-    if not isinstance(raw, dict):
-        raise MalformedConfig(f"config.json holds {_NAMES.get(type(raw), 'null')}, not an object.")
-    return Config(raw)
+    return Config(json_text.parse(text, path, dict))
 
 
 def _excerpt(value: object) -> str:

@@ -3,11 +3,11 @@
 Source: `PeftConfig` and `LoraConfig` of peft 0.18.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hubmem import json_text
 from hubmem.errors import MalformedConfig
 from hubmem.weights.census import Census
 from hubmem.weights.roles import Role
@@ -40,12 +40,7 @@ def parse_adapter(text: str) -> Adapter:
     Raises:
         MalformedConfig: not one.
     """
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedConfig(f"not valid JSON: {error}", key=ADAPTER_CONFIG) from None
-    if not isinstance(raw, Mapping):
-        raise MalformedConfig(f"expected an object, got {type(raw).__name__}", key=ADAPTER_CONFIG)
+    raw = json_text.parse(text, ADAPTER_CONFIG, dict)
     targets = raw.get("target_modules")
     return Adapter(
         kind=_text(raw, "peft_type") or "unknown",
@@ -66,7 +61,9 @@ def changes(census: Census) -> Census:
 def _text(raw: Mapping[str, Any], key: str) -> str | None:
     value = raw.get(key)
     if value is not None and not isinstance(value, str):
-        raise MalformedConfig(f"expected string, got {type(value).__name__}", key=f"{ADAPTER_CONFIG}: {key}")
+        raise MalformedConfig(
+            f"expected string, got {json_text.name_of(type(value))}", key=f"{ADAPTER_CONFIG}: {key}"
+        )
     return value or None
 
 

@@ -4,13 +4,12 @@ The list of components lies in a small file of the repo; which files hold a comp
 the same rules as for a whole repo, in the component's folder.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
+from hubmem import json_text
 from hubmem.errors import MalformedConfig, NoWeights, UsageError
 from hubmem.weights.layout import Layout, Selection, choose
 
@@ -72,29 +71,14 @@ def _pipeline(text: str) -> list[tuple[str, str]]:
     """`{"unet": ["diffusers", "UNet2DConditionModel"], …}`; `[null, null]` is a component left out."""
     return [
         (name, value[1])
-        for name, value in decoded(text, _PIPELINE, dict).items()
+        for name, value in json_text.parse(text, _PIPELINE, dict).items()
         if isinstance(value, list) and len(value) == 2 and all(isinstance(item, str) for item in value)
     ]
 
 
 def _modules(text: str) -> list[tuple[str, str]]:
     """`[{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"}, …]`."""
-    modules = decoded(text, _MODULES, list)
+    modules = json_text.parse(text, _MODULES, list)
     if not all(isinstance(module, Mapping) and isinstance(module.get("path"), str) for module in modules):
         raise MalformedConfig("expected a list of objects with a path.", key=_MODULES)
     return [(module["path"].strip("/"), str(module.get("type", "")).rpartition(".")[2]) for module in modules]
-
-
-def decoded(text: str, name: str, kind: type) -> Any:
-    """The object or list in a small JSON file.
-
-    Raises:
-        MalformedConfig: it holds something else.
-    """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedConfig(f"not valid JSON: {error}", key=name) from None
-    if not isinstance(value, kind):
-        raise MalformedConfig(f"expected {kind.__name__}, got {type(value).__name__}", key=name)
-    return value

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from hubmem import json_text
 from hubmem.errors import MalformedConfig
 from hubmem.weights.quantization import METHODS, Block, Override, Quantization
 
@@ -76,7 +77,7 @@ class _Fields:
                 continue
             if not isinstance(value, str):
                 raise MalformedConfig(
-                    f"expected string, got {type(value).__name__}", key=f"{self.path}.{key}"
+                    f"expected string, got {json_text.name_of(type(value))}", key=f"{self.path}.{key}"
                 )
             return value.lower()
         return ""

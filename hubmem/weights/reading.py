@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hubmem import dtypes
+from hubmem import dtypes, json_text
 from hubmem.errors import MalformedWeights, NoWeights
 from hubmem.hub.source import FileEntry, HeadRequest, Listing, Origin, Source
 from hubmem.weights import counting, one_call
 from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
-from hubmem.weights.components import components, decoded, guide
+from hubmem.weights.components import components, guide
 from hubmem.weights.formats import FORMATS, Contents, Format
 from hubmem.weights.index import Index, parse_index
 from hubmem.weights.layout import Layout, Selection, choose
@@ -156,7 +156,7 @@ def _counted(source: Source, layout: Layout, census: Census) -> Census:
     if any(not dtypes.of(group.dtype).floating and group.role is not Role.BUFFER for group in census.groups):
         path = posixpath.join(layout.folder, "config.json")
         text = source.text(path)
-        quantization = read_quantization(decoded(text, path, dict)) if text is not None else None
+        quantization = read_quantization(json_text.parse(text, path, dict)) if text is not None else None
     return counting.count(census, quantization=quantization)
 
 

@@ -63,8 +63,11 @@ def test_nothing_is_asked_where_no_name_would_help(ask, options):
     assert listings == []
 
 
-def test_a_hub_that_does_not_tell_leaves_the_advice_unnamed(ask):
-    report, _, _ = ask("--gpu", SHORT, faults=[Fault(Answer(404), match="GET /api/models$")])
+@pytest.mark.parametrize(
+    "answer", [Answer(404), Answer(404, {"X-Error-Code": "EntryNotFound"}), Answer(200, body=b"<html>")]
+)
+def test_a_hub_that_does_not_tell_leaves_the_advice_unnamed(ask, answer):
+    report, _, _ = ask("--gpu", SHORT, faults=[Fault(answer, match="GET /api/models$")])
 
     assert [change["repo"] for change in report["verdicts"][0]["changes"]] != []
     assert {change["repo"] for change in report["verdicts"][0]["changes"]} == {None}

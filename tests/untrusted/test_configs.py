@@ -40,7 +40,7 @@ REFUSED = {
     "no heads": (config(num_attention_heads=0), "num_attention_heads: expected a positive number, got 0"),
     "a number in quotes": (config(hidden_size="64"), "hidden_size: expected int, got string"),
     "a truth for a number": (config(hidden_size=True), "hidden_size: expected int"),
-    "an array": ("[]", "holds list, not an object"),
+    "an array": ("[]", "expected object, got list"),
     "nothing": ("", "not valid JSON"),
     "a null byte": ("\x00", "not valid JSON"),
 }

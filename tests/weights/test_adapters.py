@@ -52,7 +52,7 @@ def test_an_adapter_that_says_nothing_is_still_one() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "expected an object, got list"),
+        ("[]", "expected object, got list"),
         ("{", "not valid JSON"),
         ('{"r": "16"}', r"adapter_config\.json: r: expected a positive int, got '16'"),
         ('{"r": 0}', r"adapter_config\.json: r: expected a positive int"),
