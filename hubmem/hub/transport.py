@@ -245,31 +245,23 @@ def _read_at_most(response: Any, most: int, path: str) -> bytes:
 
 def _pause_before_retry(error: Exception, attempt: int, longest: float) -> float | None:
     """Seconds to wait before trying again, or None where trying again is of no use."""
-    response = getattr(error, "response", None) if isinstance(error, hf.HfHubHTTPError) else None
     if isinstance(error, hf.OfflineModeIsEnabled):
         return None
-    if response is None and type(error).__name__ in _NEVER_CONNECTED and attempt > 1:
-        return None
+    # Jittered: threads that failed together should not come back together.
+    pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
+    response = error.response if isinstance(error, hf.HfHubHTTPError) else None
     if response is None:
-        return _jittered(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
-    if response.status_code not in _RETRIED_STATUSES:
-        return None
+        return None if type(error).__name__ in _NEVER_CONNECTED and attempt > 1 else pause
     asked = _asked_to_wait(response.headers)
-    if asked is not None and asked > longest:
-        return None
-    return _jittered(_FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)) + (asked or 0.0)
+    return pause + asked if response.status_code in _RETRIED_STATUSES and asked <= longest else None
 
 
-def _jittered(seconds: float) -> float:
-    # Threads that failed together should not come back together.
-    return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
-
-
-def _asked_to_wait(headers: Mapping[str, str]) -> float | None:
+def _asked_to_wait(headers: Mapping[str, str]) -> float:
+    """Seconds until a spent quota is renewed, or for as long as the server asks; 0 where neither is said."""
     allowance = allowance_in(headers)
     if allowance.bucket and allowance.remaining == 0:
         return float(allowance.resets_in_seconds)
-    return allowance.retry_after_seconds or None
+    return allowance.retry_after_seconds
 
 
 def translate(error: Exception, path: str) -> HubmemError | EntryAbsent:
@@ -290,7 +282,7 @@ def _by_status(error: Any, path: str) -> HubmemError:
         )
     if status == 429:
         wait = _asked_to_wait(response.headers)
-        when = f" It is renewed in {wait:.0f} s." if wait is not None else ""
+        when = f" It is renewed in {wait:.0f} s." if wait else ""
         return RateLimited(
             f"The Hub's request quota is spent.{when}",
             hint="Wait, or pass a token: quotas are larger with one.",

@@ -90,25 +90,21 @@ def with_draft_layers(census: Census, layers: int) -> Census:
 
 
 def _draft_apart(group: TensorGroup, layers: int) -> Iterator[TensorGroup]:
-    numbers = group.layers
-    if not numbers or max(numbers) < layers or not _DECODER_LAYERS.match(group.template):
+    cut = templates.cut_at_numbers(group.template)
+    if cut is None or max(cut[1]) < layers or not _DECODER_LAYERS.match(group.template):
         yield group
         return
+    before, numbers, after = cut
     within = [number for number in numbers if number < layers]
     if within:
-        yield _of_layers(group, within)
-    beyond = _of_layers(group, [number for number in numbers if number >= layers])
+        yield _named(group, templates.with_numbers(before, within, after))
+    drafts = [number for number in numbers if number >= layers]
+    beyond = _named(group, templates.with_numbers(before, drafts, after))
     yield beyond if beyond.role is Role.BUFFER else replace(beyond, role=Role.DRAFT)
 
 
-def _of_layers(group: TensorGroup, layers: list[int]) -> TensorGroup:
-    """The tensors of a group in some of its layers, which are the first braces of its template."""
-    ((folded, _),) = templates.fold((f".{layer}", None) for layer in layers)
-    template = (
-        re.sub(r"\{.*?\}", folded[1:], group.template, count=1)
-        if len(group.layers or ()) > 1
-        else group.template
-    )
+def _named(group: TensorGroup, template: str) -> TensorGroup:
+    """Those of a group's tensors that a template stands for."""
     return replace(group, template=template, count=templates.count(template))
 
 

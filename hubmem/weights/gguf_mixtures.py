@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property, lru_cache
+from math import prod
 
 from hubmem.weights import ggml
 from hubmem.weights.census import TensorGroup
@@ -307,16 +308,11 @@ def kind_of(template: str) -> Kind:
 
 
 def _matrix_nbytes(mixture: Mixture, shape: tuple[int, ...], kind: Kind, layer: int, facts: Facts) -> int:
-    *stacked, columns = shape
-    kind_name = _type_of(mixture, kind, layer, facts)
-    if columns % ggml.of(kind_name).block:
-        kind_name = _FALLBACKS.get(kind_name, "IQ4_NL")
-    if columns % ggml.of(kind_name).block:
-        kind_name = "F16"
-    rows = 1
-    for extent in stacked:
-        rows *= extent
-    return rows * ggml.of(kind_name).nbytes(columns)
+    *rows, columns = shape
+    name = _type_of(mixture, kind, layer, facts)
+    wanted = (name, _FALLBACKS.get(name, "IQ4_NL"), "F16")
+    stored = next(row for row in map(ggml.of, wanted) if columns % row.block == 0)
+    return prod(rows) * stored.nbytes(columns)
 
 
 def _type_of(mixture: Mixture, kind: Kind, layer: int, facts: Facts) -> str:

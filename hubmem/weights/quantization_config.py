@@ -6,7 +6,7 @@ compressed-tensors, `quantization` of MLX, `hf_quant_config.json` of TensorRT Mo
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -43,13 +43,13 @@ def read_quantization(
         MalformedConfig: a key of the right name holds a value of the wrong type.
     """
     config = config or {}
-    text_config = config.get("text_config")
-    scopes = (config, text_config) if isinstance(text_config, Mapping) else (config,)
-    for scope, path in zip(scopes, ("", "text_config."), strict=False):
+    inner = config.get("text_config")
+    scopes = {"": config, "text_config.": inner if isinstance(inner, Mapping) else {}}
+    for path, scope in scopes.items():
         for key in ("quantization_config", "compression_config", "quantization"):
             found = scope.get(key)
             if isinstance(found, Mapping) and found:
-                narrow = found.get("expert_dtype") or _expert_dtype(scopes)
+                narrow = found.get("expert_dtype") or _expert_dtype(scopes.values())
                 return _read(_Fields({**found, "expert_dtype": narrow}, path + key))
     return _read(_side_fields(side)) if side else None
 
@@ -122,7 +122,7 @@ def _side_fields(side: Mapping[str, Any]) -> _Fields:
     return _Fields({"quant_method": "awq" if "w_bit" in side else "gptq", **side}, fields.path)
 
 
-def _expert_dtype(scopes: tuple[Mapping[str, Any], ...]) -> str | None:
+def _expert_dtype(scopes: Iterable[Mapping[str, Any]]) -> str | None:
     named = (scope.get("expert_dtype") for scope in scopes)
     return next((name for name in named if isinstance(name, str)), None)
 

@@ -70,6 +70,8 @@ _WRAPPERS = frozenset(
     {"_rebuild_parameter", "_rebuild_parameter_with_state", "_rebuild_from_type", "_rebuild_from_type_v2"}
 )
 _DEEPEST_WRAPPER = 4
+# Deeper than any checkpoint: a name grows by each level.
+_DEEPEST_OBJECT = 100
 # Keys that checkpoints of trainers keep the model under, in the order they are looked for.
 _STATE_DICTS = (
     "state_dict",
@@ -214,18 +216,18 @@ def _state_dict(saved: Any) -> Any:
 def _tensors_in(root: Any) -> Iterator[tuple[str, Call]]:
     """Tensors by their dotted names, in order; every object once, however often it is referred to."""
     visited: set[int] = set()
-    pending: list[tuple[str, Any]] = [("", root)]
+    pending: list[tuple[int, str, Any]] = [(0, "", root)]
     while pending:
-        prefix, value = pending.pop()
+        depth, prefix, value = pending.pop()
         tensor = _as_tensor(value)
         if tensor is not None:
             yield prefix, tensor
             continue
-        if id(value) in visited:
+        if id(value) in visited or depth > _DEEPEST_OBJECT:
             continue
         visited.add(id(value))
         inside = [
-            (_joined(prefix, key), item)
+            (depth + 1, _joined(prefix, key), item)
             for key, item in _children(value)
             if not (isinstance(key, str) and key in _NOT_THE_MODEL)
         ]
@@ -257,9 +259,11 @@ def _pairs(value: Any) -> Sequence[tuple[Any, Any]]:
 def _as_tensor(value: Any) -> Call | None:
     """The call that makes a tensor, out of a parameter or a subclass around it."""
     for _ in range(_DEEPEST_WRAPPER):
+        if not isinstance(value, Call):
+            return None
         name = _function(value)
-        if not isinstance(value, Call) or name in _MAKERS:
-            return value if isinstance(value, Call) else None
+        if name in _MAKERS:
+            return value
         if name not in _WRAPPERS or not isinstance(value.arguments, tuple) or not value.arguments:
             return None
         first, *rest = value.arguments
