@@ -20,9 +20,8 @@
     │   └── RateLimited       4
     └── StoreUnavailable      4   results cannot be kept: a full disk, another program's lock
 
-A message says what is wrong and where, in a few lines however long the names and values are that it quotes;
-`hint` says what to do next. Exit code 0 means answered and
-1 means the answer is no (`--check`): neither is an error.
+A message says what is wrong and where, cut short where it quotes something long; `hint` says what to do next.
+Exit code 0 means answered and 1 means the answer is no (`--check`): neither is an error.
 """
 
 # A file may hold a name or a value of a million characters.

@@ -17,12 +17,9 @@ from hubmem.models.config import Config, parse_config
 from hubmem.units import format_count
 from hubmem.weights.adapters import ADAPTER_CONFIG, Adapter, changes, parse_adapter
 from hubmem.weights.census import Census
-from hubmem.weights.layout import Layout, Selection
+from hubmem.weights.layout import EVERYTHING, Layout, Selection
 from hubmem.weights.quantization_config import SIDE_FILES
 from hubmem.weights.reading import Part, Weights, joined, read_weights
-
-EVERYTHING = Selection()
-"""No choice among a repo's files: those that loaders take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ _BRACES = re.compile(r"\{(\d+(?:\.\.\d+)?(?:,\d+(?:\.\.\d+)?)*)\}")
 _EITHER = re.compile(rf"{_BRACES.pattern}|(?<=\.){_NUMBER}")
 # No layer, expert or block is numbered beyond this; a template that claims so would take forever to expand.
 _MOST_NAMES = 10_000_000
-# A name has a layer, an expert, a block or two; what follows of it is folded number by number.
+# A name has a layer, an expert, a block or two; one with more numbered parts than this is not folded.
 _MOST_NUMBERS = 32
 
 # No model has these in a tensor name; one that does must not be read as a template, or as two names.
@@ -110,7 +110,7 @@ def leading_numbers(template: str) -> list[int] | None:
 
 
 def with_numbers(before: str, found: Iterable[int], after: str) -> str:
-    """The template that `cut_at_numbers` would cut so.
+    """A template put together from its parts: what `cut_at_numbers` undoes.
 
     >>> with_numbers("h.", [7, 3, 4], ".attn.w"), with_numbers("h.", [7], ".attn.w")
     ('h.{3..4,7}.attn.w', 'h.7.attn.w')

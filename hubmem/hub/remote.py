@@ -28,7 +28,7 @@ from hubmem.hub.transport import Answer, EntryAbsent, Transport, repo_path, revi
 _LARGEST_LISTING = 64 * 2**20
 _LARGEST_TEXT = 64 * 2**20
 _LARGEST_ANSWER = 16 * 2**20
-# What is longer is an index; what it says of its shards is kept instead.
+# Longer texts are indexes of shards, of which a summary is stored instead (`weights.reading`).
 _LARGEST_KEPT_TEXT = 2**20
 # DeepSeek-V3's 92,000 tensors take 11.5 MB; an index of 497,000 (Kimi-K3) takes 60 MB.
 _LARGEST_ONE_CALL = 256 * 2**20
@@ -163,7 +163,7 @@ class RemoteSource:
         return _EagerText(commit=answer.headers.get("x-repo-commit", ""), body=answer.body)
 
     def _fresh_body(self, path: str, entry: FileEntry) -> bytes | None:
-        """A small file from the network; once believed it is kept for ever, so its hash must be the one."""
+        """A small file from the network, checked against its hash: once stored, it is never read again."""
         listing = self.listing()
         if path == _EAGER_TEXT and self._eager is not None:
             eager = self._eager.result()

@@ -54,7 +54,7 @@ def self_attention(config: Config, *, window: int | None = None) -> Attention:
 
 
 def with_sizes(read: MixerReader, sizes: Mapping[str, tuple[str, ...]]) -> MixerReader:
-    """The reader, shown a config where some keys have the values of others: of the first that is there."""
+    """The reader, but each of some keys has the value of the first of other keys that the config has."""
 
     def read_with_sizes(config: Config, layer: int) -> tuple[Mixer, ...]:
         found = {key: config.optional_positive(*others) for key, others in sizes.items()}

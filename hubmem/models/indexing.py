@@ -1,4 +1,4 @@
-"""Reads the indexers of sparse attention from a config."""
+"""Reads the indexers of sparse attention from a config: their size, which layers have one, and what is beside."""
 
 from hubmem.models.attention import full
 from hubmem.models.config import Config

@@ -1,4 +1,4 @@
-"""Reads multi-head latent attention and the indexers of sparse attention from a config."""
+"""Reads latent attention, with and without an indexer, and the compressed attention of DeepSeek-V4."""
 
 from dataclasses import replace
 

@@ -140,7 +140,7 @@ class Census:
 
     @cached_property
     def across_files(self) -> tuple[TensorGroup, ...]:
-        """The groups merged over files: what a sum over some of the layers may run over.
+        """The groups, merged where they differ in their file alone: fewer to go through for a sum over some layers.
 
         A merged group's file is that of its first member; its template names the layers of all.
         """
@@ -149,7 +149,7 @@ class Census:
 
     @cached_property
     def kinds(self) -> tuple[TensorGroup, ...]:
-        """The groups merged over files and layers: what a sum over the whole model may run over.
+        """The groups, merged where they differ in file or layer alone: fewest to go through for a sum over all layers.
 
         A merged group's template is that of its first member; its count is of all.
         """

@@ -32,7 +32,7 @@ class Format:
     Attributes:
         basis: how its counts are known.
         first_read: bytes to ask of a file at first, where nothing tells how many it needs.
-        entry_bytes: of a tensor in the header beside its name, where an index tells how many there are.
+        entry_bytes: that a tensor takes in the header beside its name; None where no index tells their number.
         needed: from the bytes read so far, how many are needed in all.
         read: from a file's beginning, its path and its length, what it holds.
         has_config: whether files of the format describe the model too.

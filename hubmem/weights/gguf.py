@@ -116,7 +116,7 @@ def parse_file(head: bytes, *, path: str, file_nbytes: int) -> Header:
 
 
 class _Walk:
-    """A position in the beginning of a file."""
+    """Goes through the beginning of a file, entry by entry, and keeps what it finds."""
 
     def __init__(self, head: bytes) -> None:
         self.head = head

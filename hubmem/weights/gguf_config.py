@@ -37,10 +37,10 @@ class _Architecture:
 
     Attributes:
         model_type: of transformers.
-        experts: the key of the number of routed experts.
-        renames: keys that differ from `_KEYS`, or that it does not have.
-        values: what the metadata means where it says something else.
-        facts: keys of config.json that the metadata implies.
+        experts: the key of config.json for the number of routed experts.
+        renames: from keys of the metadata to those of config.json, where `_KEYS` has another or none.
+        values: of keys of the metadata, where the file's own value means something else in config.json.
+        facts: of keys of config.json that no key of the metadata stands for.
         without_heads: the kind of layers whose number of KV heads is 0.
     """
 

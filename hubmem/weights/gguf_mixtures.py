@@ -21,7 +21,7 @@ from hubmem.weights.roles import Role
 
 
 class Kind(Enum):
-    """What llama.cpp tells apart, by the names transformers and others use; the first that matches."""
+    """The kinds of tensor that llama.cpp tells apart, by patterns of their names; the first that matches decides."""
 
     OUTPUT = r"(lm_head|embed_out|^output)\.weight$"
     EMBEDDING = r"(embed_tokens|wte|word_embeddings|embed_in|tok_embeddings|token_embd|shared)\.weight$"
@@ -62,7 +62,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A tensor in its model: its layer, among as many, for the kind it is of."""
+    """Where a tensor stands in its model: its layer, counted among those that have such a tensor."""
 
     layer: int
     layers: int
@@ -303,7 +303,7 @@ def nbytes(mixture: Mixture, group: TensorGroup, facts: Facts) -> int:
 
 @lru_cache(maxsize=4096)
 def kind_of(template: str) -> Kind:
-    """What a tensor is to llama.cpp."""
+    """The kind of a tensor, by its name."""
     return next(kind for kind in Kind if re.search(kind.value, template))
 
 

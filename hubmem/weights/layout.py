@@ -57,7 +57,7 @@ _LAST_PART = re.compile(r"[.-](?=[^.-]*$)")
 _RECIPE = re.compile(r"[.-](UD|i1|imat(rix)?)$", re.IGNORECASE)
 # The projector of a vision tower, which llama.cpp loads beside a model.
 _PROJECTOR = re.compile(r"(^|/)mmproj[^/]*\.gguf$", re.IGNORECASE)
-# What is asked for most among a repo's GGUF files, and what each stands for well enough.
+# Of a repo's GGUF files the first of these is counted: the quantizations that are downloaded most.
 _USUAL_GGUF = ("Q4_K_M", "Q4_K_S", "Q4_0", "MXFP4", "Q8_0")
 
 
@@ -74,6 +74,10 @@ class Selection:
     variant: str | None = None
     subfolder: str | None = None
     file: str | None = None
+
+
+EVERYTHING = Selection()
+"""Nothing picked: the files that loaders take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,7 @@ class Layout:
         return posixpath.dirname(self.first)
 
 
-def choose(paths: Iterable[str], selection: Selection = Selection()) -> Layout:
+def choose(paths: Iterable[str], selection: Selection = EVERYTHING) -> Layout:
     """The layout of one model among a repo's files.
 
     >>> choose(["config.json", "model.safetensors.index.json", "model-00001-of-00001.safetensors"]).index

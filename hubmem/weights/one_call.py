@@ -21,12 +21,12 @@ class Header(NamedTuple):
     """The header of one shard.
 
     Attributes:
-        end: bytes of its tensors.
+        data_nbytes: of its tensors, which follow the header in the file.
         characters: of its JSON without spaces.
     """
 
     tensors: list[Tensor]
-    end: int
+    data_nbytes: int
     characters: int
 
 

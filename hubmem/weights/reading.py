@@ -17,7 +17,7 @@ from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
 from hubmem.weights.components import components, guide
 from hubmem.weights.formats import FORMATS, Contents, Format
 from hubmem.weights.index import Index, parse_index
-from hubmem.weights.layout import Layout, Selection, choose
+from hubmem.weights.layout import EVERYTHING, Layout, Selection, choose
 from hubmem.weights.quantization_config import read_quantization
 from hubmem.weights.roles import Role
 
@@ -68,7 +68,7 @@ def largest(parts: Sequence[Part]) -> Part | None:
     return max(named, key=lambda part: part.census.loaded_bytes, default=None) if is_pipeline else None
 
 
-def read_weights(source: Source, selection: Selection = Selection()) -> Weights:  # noqa: B008 - frozen
+def read_weights(source: Source, selection: Selection = EVERYTHING) -> Weights:
     """Every tensor of a repo, with its components told apart.
 
     Raises:
@@ -219,7 +219,10 @@ def _one_call(source: Source, listing: Listing, index: str) -> tuple[_Read, Inde
     for path, header in answer.headers.items():
         entry = listing.files.get(path)
         # However its writer spaces it, a header takes at most twice the characters it needs.
-        if entry is None or not 8 < entry.nbytes - header.end <= _METADATA_BYTES + 2 * header.characters:
+        if (
+            entry is None
+            or not 8 < entry.nbytes - header.data_nbytes <= _METADATA_BYTES + 2 * header.characters
+        ):
             # The answer is bound to the branch, not to the listing's commit: read the files themselves.
             return None
         read[path] = Contents(groups=fold_file(header.tensors, path))
@@ -268,6 +271,7 @@ def _stored(source: Source, listing: Listing, path: str, form: Format) -> Conten
 
 
 def _any_stored(source: Source, listing: Listing) -> bool:
+    """Whether some shard was read before: one call for all headers would then read it again."""
     paths = [path for path in listing.files if path.endswith(".safetensors")]
     contents = source.contents
     return contents is not None and any(
