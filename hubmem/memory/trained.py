@@ -89,7 +89,7 @@ def regime_of(architecture: Architecture | None, census: Census, workload: Workl
 
 def _full(census: Census, workload: Workload) -> Regime:
     """All weights in one dtype: bf16, or float32 under autocast and without."""
-    packed = _packed(census)
+    packed = next(filter(_stays_packed, census.groups), None)
     if packed is not None:
         raise UsageError(
             f"Full fine-tuning needs weights with gradients, and {packed.template} is quantized.",
@@ -120,9 +120,7 @@ def _lora(
 ) -> Regime:
     """Frozen weights as they are packed, or in the dtype that is computed in; adapters beside them."""
     autocast = workload.precision == "amp"
-    packed = _packed(census)
-    # transformers trains nothing over MXFP4 (quantizer_mxfp4.py, is_trainable): guides have it unpacked on loading.
-    if workload.weight_dtype is None and packed and not packed.template.endswith("_blocks"):
+    if workload.weight_dtype is None and any(map(_stays_packed, census.groups)):
         base = precision.AS_STORED
         return _with_adapters(
             census, workload, computation, base, itemsize=_HALF, quantized=True, autocast=autocast
@@ -145,7 +143,7 @@ def _qlora(census: Census, workload: Workload, computation: Computation) -> Regi
 
     Source: Dettmers et al., arXiv 2305.14314; peft, prepare_model_for_kbit_training.
     """
-    packed = _packed(census)
+    packed = next((group for group in census.groups if group.is_packed), None)
     if packed is not None and not _is_bitsandbytes(packed):
         raise UsageError(
             f"QLoRA quantizes a model itself, and {packed.template} is quantized already.",
@@ -159,8 +157,12 @@ def _qlora(census: Census, workload: Workload, computation: Computation) -> Regi
     return replace(regime, kept_float32=True, whole=whole)
 
 
-def _packed(census: Census) -> TensorGroup | None:
-    return next((group for group in census.groups if group.is_packed), None)
+def _stays_packed(group: TensorGroup) -> bool:
+    """Whether weights are packed, and stay so where a model is trained: MXFP4 is unpacked on loading.
+
+    Source: transformers 5.23, quantizers/quantizer_mxfp4.py, is_trainable; Mxfp4Config(dequantize=True).
+    """
+    return group.is_packed and not group.template.endswith("_blocks")
 
 
 def _is_bitsandbytes(group: TensorGroup) -> bool:

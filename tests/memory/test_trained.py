@@ -131,12 +131,6 @@ def test_lora_leaves_everything_in_the_models_dtype() -> None:
     assert _held(_regime(LORA), "") == 2 * TENSORS.parameters
 
 
-def test_a_quantized_model_cannot_be_quantized_again() -> None:
-    packed = replace(TENSORS, groups=(replace(TENSORS.groups[1], shape=(H, H // 8)), *TENSORS.groups[2:]))
-    with pytest.raises(UsageError, match="quantized already"):
-        _regime(QLORA, packed)
-
-
 def test_adapters_over_a_packed_model_leave_it_packed() -> None:
     """GPTQ, AWQ and bitsandbytes have layers that PEFT adapts as they are (peft 0.21, tuners/lora)."""
     architecture, tensors = published("Qwen/Qwen2.5-7B-Instruct-AWQ")
@@ -145,9 +139,21 @@ def test_adapters_over_a_packed_model_leave_it_packed() -> None:
     )
 
 
-def test_mxfp4_is_unpacked_to_be_trained_over() -> None:
+@pytest.mark.parametrize("workload", [LORA, Workload(train="full")])
+def test_mxfp4_is_unpacked_to_be_trained(workload: Workload) -> None:
     architecture, tensors = published("openai/gpt-oss-20b")
-    assert sum(map(regime_of(architecture, tensors, LORA).held, tensors.groups)) == 2 * tensors.parameters
+    assert sum(map(regime_of(architecture, tensors, workload).held, tensors.groups)) == 2 * tensors.parameters
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-oss-20b", "Qwen/Qwen2.5-7B-Instruct-AWQ"])
+def test_what_another_tool_has_packed_is_not_quantized_again(name: str) -> None:
+    with pytest.raises(UsageError, match="quantized already"):
+        regime_of(*published(name), QLORA)
+
+
+def test_packed_weights_have_no_gradients() -> None:
+    with pytest.raises(UsageError, match="needs weights with gradients"):
+        regime_of(*published("Qwen/Qwen2.5-7B-Instruct-AWQ"), Workload(train="full"))
 
 
 def test_a_model_that_bitsandbytes_has_stored_is_held_as_one_it_quantizes_itself() -> None:
