@@ -14,7 +14,7 @@ from tabulate import tabulate
 from hubmem.fit.matrix import PRECISIONS
 from hubmem.fit.verdict import Cell
 from hubmem.render.markdown import escape
-from hubmem.render.table import cell_text, precision_label
+from hubmem.render.matrix import cell_text, precision_label
 from hubmem.render.text import Page, plain
 from hubmem.report import Report
 from hubmem.units import format_binary

@@ -147,6 +147,7 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
             *_reading_notes(snapshot, census, quantization),
             *(() if workload.kv_dtype == request.workload.kv_dtype else (_NARROW_CACHE,)),
             *_model_notes(config, census, architecture, workload),
+            *plan.notes,
         ),
     )
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from hubmem.fit.matrix import PRECISIONS, Verdict
 from hubmem.fit.verdict import Answer, Cell
-from hubmem.render.table import precision_label
+from hubmem.render.matrix import precision_label
 from hubmem.report import Report
 from hubmem.units import format_binary
 

@@ -14,18 +14,19 @@ from hubmem.card.badge import badge_of
 from hubmem.card.settings import Settings
 from hubmem.card.subject import Subject
 from hubmem.errors import UsageError
-from hubmem.fit.matrix import PRECISIONS, Verdict
+from hubmem.fit.matrix import PRECISIONS
 from hubmem.fit.verdict import Planner
 from hubmem.hub.source import Origin
 from hubmem.memory.planning import planner
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import DEFAULT_CONTEXT, Checkpointing, Training, Workload
 from hubmem.models.architecture import Architecture
+from hubmem.render.identity import files_label
 from hubmem.render.markdown import escape
-from hubmem.render.table import cell_text, precision_label
+from hubmem.render.matrix import TRAINING_LABELS, legend, matrix, precision_label, stored_label
 from hubmem.render.text import Page
 from hubmem.report import Report
-from hubmem.units import format_binary, format_gib, format_tokens
+from hubmem.units import format_binary, format_gib
 
 TITLE = "## Memory"
 # The one line that may differ between two sections that say the same.
@@ -33,15 +34,10 @@ _PROVENANCE = "<sub>Computed by hubmem "
 # A chat with a document, and a long document.
 _CONTEXTS = (DEFAULT_CONTEXT, 4 * DEFAULT_CONTEXT)
 _TRAININGS: tuple[Training, ...] = ("lora", "qlora", "full")
-_TRAINING_LABELS = {"lora": "LoRA", "qlora": "QLoRA", "full": "full"}
 # How people fine-tune on few devices: examples of a page or two, activations computed again rather than kept.
 _TRAINING_CONTEXT = 2048
 _CHECKPOINTING: Checkpointing = "full"
-_PLAIN_PAGE = Page()
-_LEGEND = (
-    "<sub>GPUs needed, and how they share the model: TP by tensor, PP by pipeline parallelism; *tight*: it fits, but "
-    "the allocator has no room to spare.</sub>"
-)
+_PAGE = Page()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +90,7 @@ def _model(part: Part, settings: Settings) -> Iterator[str]:
     yield _memory(report, settings)
     yield from _fine_tuning(report, settings)
     yield _matrix(report)
-    yield _LEGEND
+    yield f"<sub>{' '.join(legend(report))}</sub>"
     yield from _notes(report)
     yield _provenance(part)
 
@@ -106,12 +102,11 @@ def _name(part: Part) -> str:
 def _size(report: Report) -> str:
     census = report.census
     active = report.active_parameters
-    files = f"{census.files} {census.format} file{'s' if census.files != 1 else ''}"
     parts = [
         f"**{census.parameters:,} parameters**",
         f"{active:,} active a token" if active != census.parameters else "",
-        f"stored as {census.main_dtype}",
-        f"{format_binary(census.stored_bytes)} in {files}",
+        f"stored as {stored_label(report)}",
+        f"{format_binary(census.stored_bytes)} in {files_label(census)}",
     ]
     return " · ".join(filter(None, parts))
 
@@ -141,7 +136,7 @@ def _fine_tuning(report: Report, settings: Settings) -> Iterator[str]:
     kinds = settings.train or _TRAININGS
     cells = [_trained(report, replace(workload, train=kind)) for kind in kinds]
     if any(cells):
-        headers = ["GiB on one device", *(_TRAINING_LABELS[kind] for kind in kinds)]
+        headers = ["GiB on one device", *(TRAINING_LABELS[kind] for kind in kinds)]
         row = [f"fine-tuning, {workload.context:,} tokens", *(cell or "–" for cell in cells)]
         yield _table(headers, [row], ["left", *["right"] * len(kinds)])
         yield (
@@ -160,27 +155,7 @@ def _trained(report: Report, workload: Workload) -> str:
 
 
 def _matrix(report: Report) -> str:
-    headers = [
-        f"GPU, {report.workload.context:,} tokens",
-        "usable GiB",
-        *(precision_label(name, report) for name in PRECISIONS),
-        "longest context",
-    ]
-    rows = [
-        [
-            _device(verdict),
-            format_gib(verdict.gpu.memory_bytes),
-            *(cell_text(cell, _PLAIN_PAGE) for cell in verdict.cells),
-            format_tokens(verdict.context_at_smallest) if verdict.context_at_smallest else "–",
-        ]
-        for verdict in report.verdicts
-    ]
-    return _table(headers, rows, ["left", "right", *["left"] * (len(PRECISIONS) + 1)])
-
-
-def _device(verdict: Verdict) -> str:
-    several = f"{verdict.gpus}× " if verdict.named and verdict.gpus > 1 else ""
-    return f"{several}{verdict.gpu.name}"
+    return matrix(report, _PAGE, tablefmt="pipe", corner=f"GPU, {report.workload.context:,} tokens")
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:

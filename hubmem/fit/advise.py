@@ -4,7 +4,6 @@ The order is of cost to what the user wanted: first what costs only time, then p
 training, then speed, then money. A new kind of change is one function in `_CHANGES`.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,17 @@ from hubmem.fit.hosting import Host, offers
 from hubmem.fit.precisions import families, of_engine
 from hubmem.fit.siblings import published_in
 from hubmem.fit.splits import is_divided, label_of
-from hubmem.fit.verdict import Answer, Planner, hold, largest, longest_context, placed, room, smallest
+from hubmem.fit.verdict import (
+    Answer,
+    Planner,
+    hold,
+    largest,
+    longest_context,
+    placed,
+    room,
+    smallest,
+    weights_bytes,
+)
 from hubmem.hub.siblings import Sibling
 from hubmem.memory.plan import Plan
 from hubmem.memory.workload import Workload
@@ -162,17 +171,10 @@ def _narrower_weights(question: Question) -> Iterator[Change]:
         published = [(name, repo) for name in names if (repo := published_in(name, question.siblings))]
         name, sibling = published[0] if published else (names[0], None)
         change = question.changed(f"{parse(name).label} weights", weight_dtype=name, sibling=sibling)
-        if _weights(question.plan_for, change.workload) < _weights(question.plan_for, question.asked):
+        if weights_bytes(question.plan_for, change.workload) < weights_bytes(
+            question.plan_for, question.asked
+        ):
             yield change
-
-
-def _weights(plan_for: Planner, workload: Workload) -> float:
-    """Bytes of the weights alone; infinite for those the model cannot have."""
-    try:
-        term = plan_for(workload).of("weights")
-    except UsageError:
-        return math.inf
-    return term.nbytes if term else 0
 
 
 def _shorter_context(question: Question) -> Iterator[Change]:

@@ -6,10 +6,12 @@ from hubmem.memory.workload import Workload
 
 # What an overhead's own range is from stands in its term; this names what the whole band rests on.
 _SOURCES: Mapping[str, str] = {
-    "transformers": "what PyTorch's allocator reserved in simulated runs, contexts seen on A100, RTX 4090 and V100",
+    "transformers": (
+        "what PyTorch's allocator reserved in simulated runs, and CUDA contexts seen on A100, RTX 4090 and V100"
+    ),
     "vllm": "what vLLM's published start-up logs show outside its allocator, CUDA graphs among it",
-    "sglang": "what vLLM's published start-up logs show outside its allocator, which are many more than SGLang's",
-    "llama.cpp": "contexts seen on A100, RTX 4090 and V100",
+    "sglang": "what vLLM's published start-up logs show outside its allocator; few of SGLang's are published",
+    "llama.cpp": "CUDA contexts seen on A100, RTX 4090 and V100",
 }
 
 

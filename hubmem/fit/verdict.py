@@ -4,6 +4,7 @@ Every question is answered by planning: a solver changes one number of the workl
 so no answer can disagree with the plan a user would get for that number.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -159,6 +160,15 @@ def _hopeless(plan_for: Planner, workload: Workload, gpu: Gpu, count: int) -> bo
     except UsageError:
         return False
     return weights is not None and weights.nbytes > count * gpu.memory_bytes
+
+
+def weights_bytes(plan_for: Planner, workload: Workload) -> float:
+    """Bytes of the weights alone; infinite for those the model cannot have."""
+    try:
+        term = plan_for(workload).of("weights")
+    except UsageError:
+        return math.inf
+    return term.nbytes if term else 0
 
 
 def placed(plan_for: Planner, workload: Workload, target: Target) -> Cell | None:

@@ -226,7 +226,7 @@ class OfflineSource:
         self._repo = repo
         listing = cache.listing(f"{endpoint}/{repo}", revision)
         if listing is None:
-            raise self._not_cached("nothing is stored for it")
+            raise self._not_cached(f"nothing is stored of {self._repo}")
         self._listing = listing
 
     def listing(self) -> Listing:
@@ -240,23 +240,22 @@ class OfflineSource:
             return None
         stored = self.contents.get(entry.content_id, "text") if entry.content_id else None
         if stored is None:
-            raise self._not_cached(f"{path} was not read before")
+            raise self._not_cached(f"{path} of {self._repo} was not read before")
         return stored.decode()
 
     def heads(self, requests: Sequence[HeadRequest]) -> list[bytes]:
         """Nothing: stored headers are answered from `contents` before anyone asks here."""
         if requests:
-            raise self._not_cached(f"{requests[0].path} was not read before")
+            raise self._not_cached(f"{requests[0].path} of {self._repo} was not read before")
         return []
 
     def shard_headers(self, index: str) -> bytes | None:  # noqa: ARG002 - the protocol's signature
         """None: the one-call endpoint needs a network."""
         return None
 
-    def _not_cached(self, why: str) -> NotCached:
-        return NotCached(
-            f"Offline, and {self._repo} cannot be answered: {why}.", hint="Run once with a network."
-        )
+    @staticmethod
+    def _not_cached(why: str) -> NotCached:
+        return NotCached(f"Offline, and {why}.", hint="Run once with a network.")
 
 
 def check_repo_id(repo: str) -> None:

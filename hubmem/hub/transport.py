@@ -292,9 +292,9 @@ def _by_status(error: Any, path: str) -> HubmemError:
     return UnreadableRepo(f"{host} answered {status} for {path}.")
 
 
-def _unreachable(error: Exception, path: str) -> HubmemError:
+def _unreachable(error: Exception, path: str) -> HubmemError:  # noqa: ARG001 - the table's signature
     return HubUnreachable(
-        f"The Hub could not be reached ({type(error).__name__}: {error}) for {path}.",
+        f"The Hub could not be reached ({str(error) or type(error).__name__}).",
         hint="Check the network and HF_ENDPOINT; --offline answers from what is stored.",
     )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from hubmem.memory.programs.families import computation_of
+from hubmem.memory.sharding import Rank
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Recurrent
 
@@ -13,11 +15,24 @@ _SCAN = (
 _WITHOUT_SCAN = ("short_convolution", "compressed_convolution", "ngram_features")
 
 
-def notes(architecture: Architecture | None, *, unknown: str) -> tuple[str, ...]:
+_SCORES = (
+    "transformers has no fused attention for {}: its code keeps all attention scores, which grow with the square"
+    " of the context."
+)
+
+
+def notes(rank: Rank, *, unknown: str) -> tuple[str, ...]:
     """The notes of a model's plan; `unknown` of one whose layers are not known."""
-    if architecture is None:
+    if rank.architecture is None:
         return (unknown,)
-    return (_SCAN,) if any(_scanned(architecture)) else ()
+    return tuple(_notes(rank, rank.architecture))
+
+
+def _notes(rank: Rank, architecture: Architecture) -> Iterator[str]:
+    if any(_scanned(architecture)):
+        yield _SCAN
+    if rank.workload.attention != "eager" and not computation_of(architecture, rank.census).fused_kernels:
+        yield _SCORES.format(architecture.model_type)
 
 
 def _scanned(architecture: Architecture) -> Iterator[bool]:

@@ -44,7 +44,7 @@ def _plan(rank: Rank, regime: Regime) -> Plan:
         reserved_ratio=reserved_by_training(rank.workload),
         devices=rank.workload.devices,
         host=tuple(_offloaded(rank, regime)),
-        notes=notes(rank.architecture, unknown=_UNKNOWN),
+        notes=notes(rank, unknown=_UNKNOWN),
     )
 
 

@@ -45,7 +45,7 @@ def plan(rank: Rank) -> Plan:
         reserved_ratio=RESERVED_BY_INFERENCE,
         devices=rank.workload.devices,
         host=host,
-        notes=notes(rank.architecture, unknown=_UNKNOWN),
+        notes=notes(rank, unknown=_UNKNOWN),
     )
 
 

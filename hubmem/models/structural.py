@@ -29,7 +29,8 @@ _EMBEDDING = re.compile(
 )
 _DRAFT = re.compile(r"\.(eh_proj|enorm|hnorm)" + _END)
 _NUMBER = re.compile(r"\.(\{|\d)")
-_BESIDE = (Role.VISION, Role.AUDIO, Role.DRAFT, Role.ADAPTER)
+# What lies in numbered layers and makes none of the model's own; a draft layer's buffers are told as buffers.
+_BESIDE = (Role.VISION, Role.AUDIO, Role.DRAFT, Role.ADAPTER, Role.BUFFER)
 _BESIDE_NAMES = re.compile(r"(^|\.)(talker|token2wav|code2wav|depth_decoder|protein_encoder)\.")
 # Attention across, indexers, linear attention: they keep something that the shapes of keys do not show.
 _KEEPS_MORE = re.compile(

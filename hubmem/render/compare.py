@@ -7,8 +7,8 @@ from tabulate import tabulate
 from hubmem.fit.matrix import columns
 from hubmem.fit.splits import label_of
 from hubmem.render.markdown import escape
+from hubmem.render.matrix import cell_text, gpu_label, precision_label, stored_label
 from hubmem.render.rows import csv_line
-from hubmem.render.table import cell_text, precision_label
 from hubmem.render.text import Page, plain
 from hubmem.report import Report
 from hubmem.units import format_gib, format_tokens
@@ -55,7 +55,7 @@ _ROWS: tuple[_Row, ...] = (
     ("model type", _architecture),
     ("parameters", lambda report: f"{report.census.parameters:,}"),
     ("active", lambda report: f"{report.active_parameters:,}"),
-    ("dtype", lambda report: report.census.main_dtype),
+    ("weights", stored_label),
     ("files GiB", lambda report: format_gib(report.census.stored_bytes)),
     ("max context", _context),
     ("batch × tokens", lambda report: f"{report.workload.batch} × {report.workload.context:,}"),
@@ -69,7 +69,7 @@ def rows(reports: Sequence[Report], page: Page = _PLAIN_PAGE) -> list[list[str]]
     table = [[name, *(text(report) for report in reports)] for name, text in _ROWS]
     for number, verdict in enumerate(reports[0].verdicts):
         cells = [cell_text(report.verdicts[number].cells[0], page) for report in reports]
-        table.append([verdict.gpu.name, *cells])
+        table.append([gpu_label(verdict), *cells])
     return table
 
 

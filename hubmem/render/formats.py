@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hubmem.errors import UsageError
-from hubmem.render import compare, json, markdown, table
+from hubmem.render import compare, json, markdown, plan, table
 from hubmem.render.text import Page
 from hubmem.report import Report
 
@@ -29,5 +29,5 @@ def render(
     if output_format == "markdown":
         return markdown.render(reports[0]) if len(reports) == 1 else compare.render_markdown(reports)
     if explain:
-        return "\n".join(table.explain(report, page) for report in reports)
+        return "\n".join(plan.explain(report, page) for report in reports)
     return table.render(reports[0], page) if len(reports) == 1 else compare.render(reports, page)

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 from tabulate import tabulate
 
-from hubmem.fit.matrix import columns
 from hubmem.fit.verdict import Answer
-from hubmem.render.table import architecture_parts, cell_text, cost_line, precision_label
+from hubmem.render import plan as plans
+from hubmem.render.identity import architecture_parts, cost_line, files_label
+from hubmem.render.matrix import legend, matrix, stored_label
 from hubmem.render.text import Page, plain
-from hubmem.render.verdicts import advice_heading, band_line, host_line, machines_table, sentences
+from hubmem.render.verdicts import advice_heading, host_line, machines_table, sentences
 from hubmem.report import Report
-from hubmem.units import format_gib, format_tokens
+from hubmem.units import format_binary, format_gib
 
 _PAGE = Page()
 
@@ -23,7 +24,6 @@ def render(report: Report) -> str:
         _matrix(report),
         *_named(report),
         host_line(report.host),
-        band_line(report),
         machines_table(report, "pipe"),
         _notes(report),
     ]
@@ -37,8 +37,8 @@ def _model(report: Report) -> str:
         f"## {escape(listing.repo)}{commit}",
         "",
         (
-            f"**{census.parameters:,} parameters** · {census.main_dtype} · {census.files} {census.format} files"
-            f" · {format_gib(census.stored_bytes)} GiB"
+            f"**{census.parameters:,} parameters** · {stored_label(report)} · {files_label(census)}"
+            f" · {format_binary(census.stored_bytes)}"
         ),
     ]
     if report.architecture:
@@ -47,12 +47,12 @@ def _model(report: Report) -> str:
 
 
 def _plan(report: Report) -> str:
-    workload = report.workload
+    _, plan = plans.shown(report)
     rows = [
         [escape(term.name), escape(term.formula), format_gib(term.nbytes), term.basis.value]
-        for term in report.plan.terms
+        for term in plan.terms
     ]
-    rows.append(["**total**", "", f"**{format_gib(report.plan.per_gpu_bytes)}**", ""])
+    rows.append([f"**{plans.total_label(plan)}**", "", f"**{format_gib(plan.per_gpu_bytes)}**", ""])
     table = tabulate(
         rows,
         headers=["", "", "GiB", ""],
@@ -60,26 +60,12 @@ def _plan(report: Report) -> str:
         disable_numparse=True,
         colalign=("left", "left", "right", "left"),
     )
-    return f"### {workload.mode.capitalize()}: batch {workload.batch}, {workload.context:,} tokens\n\n{table}"
+    return f"### {plans.title(report)}\n\n{table}"
 
 
 def _matrix(report: Report) -> str:
-    headers = [
-        "GPU",
-        "usable GiB",
-        *(precision_label(name, report) for name in columns(report.workload)),
-        "longest context",
-    ]
-    rows = [
-        [
-            verdict.gpu.name,
-            format_gib(verdict.fit.usable),
-            *(cell_text(cell, _PAGE) for cell in verdict.cells),
-            format_tokens(verdict.context_at_smallest) if verdict.context_at_smallest else "–",
-        ]
-        for verdict in report.verdicts
-    ]
-    return "### Fits?\n\n" + tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True)
+    table = matrix(report, _PAGE, tablefmt="pipe", corner="GPU")
+    return "\n\n".join(["### Fits?", table, *map(escape, legend(report))])
 
 
 def _named(report: Report) -> Iterator[str]:

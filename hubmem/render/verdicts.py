@@ -4,21 +4,16 @@ from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
-from hubmem.fit.bands import band_source
 from hubmem.fit.hosting import Host, Offer
 from hubmem.fit.matrix import Verdict
 from hubmem.fit.splits import label_of
-from hubmem.fit.verdict import Answer, Cell
+from hubmem.fit.verdict import Answer
+from hubmem.render.matrix import division
 from hubmem.report import Report
 from hubmem.units import format_binary, format_gib, format_tokens
 
 _WORDS = {Answer.FITS: "it fits", Answer.TIGHT: "it is tight", Answer.NO: "it does not fit"}
 _MOST_OFFERS = 12
-
-
-def division(cell: Cell) -> str:
-    """How many accelerators, and how they share the work: `4× TP2·PP2`."""
-    return f"{cell.gpus}× {label_of(cell.workload)}".strip() if cell.gpus else "no"
 
 
 def sentences(verdict: Verdict) -> Iterator[str]:
@@ -33,9 +28,9 @@ def sentences(verdict: Verdict) -> Iterator[str]:
     if fit.answer is Answer.NO:
         yield f"On {where} it does not fit: {needs}, {format_binary(fit.short)} short."
     else:
-        yield f"On {where} {_WORDS[fit.answer]}: {needs} as expected, {format_gib(fit.at_most)} at most."
-        if more := " · ".join(_limits(verdict)):
-            yield f"It holds at most: {more}."
+        yield f"On {where} {_WORDS[fit.answer]}: {needs}, {format_gib(fit.at_most)} in the worst case."
+        if limits := " · ".join(_limits(verdict)):
+            yield f"Its limits: {limits}."
         yield from _pool(verdict)
     yield from verdict.cautions
 
@@ -48,22 +43,22 @@ def _pool(verdict: Verdict) -> Iterator[str]:
     nbytes, each = plan.pool_bytes(verdict.gpu.memory_bytes), plan.pool.request_bytes(context)
     length = format_tokens(context)
     yield (
-        f"Its pool of {format_gib(nbytes)} GiB is {plan.pool.tokens_in(nbytes):,} tokens,"
-        f" {plan.pool.concurrency(nbytes, context):.2f}× {length}; one sequence of {length} needs"
-        f" {format_gib(each)} GiB."
+        f"Its pool of {format_gib(nbytes)} GiB holds {plan.pool.tokens_in(nbytes):,} tokens, or"
+        f" {plan.pool.concurrency(nbytes, context):.2f} sequences of {length} with {format_gib(each)} GiB each."
     )
 
 
 def _limits(verdict: Verdict) -> Iterator[str]:
     workload = verdict.workload
     if verdict.max_context:
-        yield f"{format_tokens(verdict.max_context)} tokens at batch {workload.batch}"
+        own = ", the model's own limit," if verdict.max_context == verdict.solver.max_context else ""
+        yield f"{format_tokens(verdict.max_context)} tokens{own} at batch {workload.batch}"
     if verdict.users:
-        yield f"{verdict.users:,} users at {format_tokens(workload.context)}"
+        yield f"{verdict.users:,} users at {format_tokens(workload.context)} tokens"
     elif verdict.max_batch:
-        yield f"batch {verdict.max_batch:,} at {format_tokens(workload.context)}"
+        yield f"batch {verdict.max_batch:,} at {format_tokens(workload.context)} tokens"
     if speed := verdict.tokens_per_second_at_most:
-        yield f"{_rounded(speed)} tokens/s, by bandwidth alone"
+        yield f"{_rounded(speed)} tokens/s, by memory bandwidth"
 
 
 def _rounded(speed: float) -> str:
@@ -72,7 +67,7 @@ def _rounded(speed: float) -> str:
 
 def advice_heading(verdict: Verdict) -> str:
     """What stands above the lines of advice."""
-    return "Ways to yes, the cheapest first:" if verdict.advice else "No single change makes it fit."
+    return "To make it fit, the cheapest first:" if verdict.advice else "No single change makes it fit."
 
 
 def host_line(host: Host) -> str:
@@ -80,7 +75,7 @@ def host_line(host: Host) -> str:
     stays = f" and {format_binary(host.resident_bytes)} to run" if host.resident_bytes else ""
     return (
         f"Host: {format_binary(host.disk_bytes)} of disk, at least {_duration(host.download_seconds)} to download"
-        f" at {host.bits_per_second / 1e9:g} Gbit/s; RAM for {format_binary(host.load_bytes)} to load{stays}."
+        f" at {host.bits_per_second / 1e9:g} Gbit/s; {format_binary(host.load_bytes)} of RAM to load{stays}."
     )
 
 
@@ -124,12 +119,3 @@ def machines_table(report: Report, tablefmt: str = "plain") -> str:
     table = tabulate(rows, headers=list(OFFER_HEADINGS), tablefmt=tablefmt, disable_numparse=True)
     rest = len(report.offers) - len(rows)
     return f"{table}\n\nand {rest} larger ones" if rest else table
-
-
-def band_line(report: Report) -> str:
-    """What `tight` means here, "" where nothing that is shown hangs on it."""
-    fits = [verdict.fit for verdict in report.verdicts if verdict.named]
-    fits += [cell.fit for verdict in report.verdicts for cell in verdict.cells]
-    if not any(fit.answer is Answer.TIGHT for fit in fits):
-        return ""
-    return f"tight: it fits as expected, not at most. At most is {band_source(report.workload)}."

@@ -63,7 +63,7 @@ def test_fine_tuning_is_what_the_plans_say(repo):
 
 
 def test_the_kinds_of_fine_tuning_are_those_asked_for():
-    assert "|   full |   LoRA |" in text("openai-community/gpt2", train=("full", "lora"))
+    assert "|   Full |   LoRA |" in text("openai-community/gpt2", train=("full", "lora"))
 
 
 def test_what_a_model_cannot_be_trained_by_is_left_out():

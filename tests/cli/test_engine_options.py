@@ -91,7 +91,7 @@ def test_the_screen_says_whose_rules_and_what_the_pool_holds(capsys):
     out = capsys.readouterr().out
     assert "Inference · vllm 0.11 · BF16" in out
     assert "Its pool of " in out
-    assert "× 8k; one sequence of 8k needs 0.25 GiB." in out
+    assert "sequences of 8k with 0.25 GiB each." in out
 
 
 def test_the_explanation_lists_what_lies_in_the_host_s_memory(capsys):

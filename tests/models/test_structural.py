@@ -117,3 +117,12 @@ CONFIG = {
 def test_a_config_that_the_shapes_contradict_is_reported(changed: dict[str, int], sentence: str) -> None:
     assert sentence in disagreements(architecture_of({**CONFIG, **changed}), census_of_rows(LLAMA))
     assert disagreements(architecture_of(CONFIG), census_of_rows(LLAMA)) == ()
+
+
+def test_a_draft_layer_behind_the_model_s_own_is_none_of_them() -> None:
+    """DeepSeek-V3 numbers it on; its tensors are told as draft weights, its correction biases as buffers."""
+    draft: list[Row] = [
+        ("model.layers.4.eh_proj.weight", "BF16", [64, 128]),
+        ("model.layers.4.mlp.gate.e_score_correction_bias", "F32", [8]),
+    ]
+    assert disagreements(architecture_of(CONFIG), census_of_rows([*LLAMA, *draft])) == ()
