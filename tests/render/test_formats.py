@@ -85,7 +85,7 @@ class TestMarkdown:
         assert "No single change makes it fit." in text
 
     def test_tight_is_explained_where_it_is_said(self):
-        assert "tight: it fits as expected" in rendered("markdown", report("16GiB"))
+        assert "tight: expected to fit" in rendered("markdown", report("16GiB"))
         assert "tight: it fits" not in rendered("markdown", report("64GiB"))
 
     def test_a_name_cannot_be_markup(self):
