@@ -8,7 +8,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from hubmem.version import __version__ as __version__
+
 __all__ = ["HubmemError", "Report", "Skipped", "inspect", "scan"]
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # A run is one sentence, and a package may import only from those before it in the sentence.
 ORDER = (
-    ("units", "errors", "dtypes", "templates", "json_text"),
+    ("version", "errors", "units", "dtypes", "templates", "json_text"),
     ("hub",),
     ("weights",),
     ("models",),

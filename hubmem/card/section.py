@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from tabulate import tabulate
 
-from hubmem import __version__
 from hubmem.card.badge import badge_of
 from hubmem.card.settings import Settings
 from hubmem.card.subject import Subject
@@ -27,6 +26,7 @@ from hubmem.render.matrix import TRAINING_LABELS, legend, matrix, precision_labe
 from hubmem.render.text import Page
 from hubmem.report import Report
 from hubmem.units import format_binary, format_gib
+from hubmem.version import __version__
 
 TITLE = "## Memory"
 # The one line that may differ between two sections that say the same.

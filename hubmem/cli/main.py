@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import click
 
-from hubmem import __version__
 from hubmem.errors import HubmemError
+from hubmem.version import __version__
 
 # What a shell reports for a process ended by Ctrl-C.
 _INTERRUPTED = 130

@@ -90,12 +90,12 @@ def scan(
     from hubmem.cli.scan_progress import show_progress
     from hubmem.hub.opening import Access
     from hubmem.request import Request
+    from hubmem.scanning.job import Job, carried_out, forecast_lines
     from hubmem.scanning.listing import Search
-    from hubmem.scanning.order import Order, carried_out, foretell
     from hubmem.scanning.pace import QuotaPacer
 
     searched = Search(author=author, search=search, filters=filters, sort=sort, limit=limit)
-    order = Order(
+    job = Job(
         names=names,
         search=searched if searched != Search() else None,
         request=Request.of(**request),
@@ -108,16 +108,16 @@ def scan(
         threads=threads,
     )
     if dry_run:
-        click.echo("\n".join(foretell(order)))
+        click.echo("\n".join(forecast_lines(job)))
         return 0
     pacer = QuotaPacer()
     kept = str(output or "")
-    with show_progress(verbose=verbose, pacer=pacer, total=order.total(), kept=kept) as progress:
+    with show_progress(verbose=verbose, pacer=pacer, total=job.total(), kept=kept) as progress:
         access = Access(offline=offline, bundled=not no_bundled, observer=progress, warn=progress.warn)
-        with carried_out(order, access, pacer=pacer, write_line=print_line, tell=progress.tell) as store:
-            if not order.lines:
+        with carried_out(job, access, pacer=pacer, write_line=print_line, tell=progress.tell) as store:
+            if not job.lines:
                 values = (result.value for _, result in store.answers())
-                _render(values, order.asked, output_format, output)
+                _render(values, job.fingerprint, output_format, output)
             progress.summarize(store)
             return int(check and store.misfits() > 0)
 
@@ -142,7 +142,7 @@ def _render(values: Iterator[str], asked: str, output_format: str, output: Path 
     from hubmem.cli.output import deliver_parts, refusing, replacing
     from hubmem.render import html, rows
     from hubmem.scanning import parquet
-    from hubmem.scanning.asked import columns_of, in_words
+    from hubmem.scanning.fingerprint import columns_of, in_words
 
     gpus = columns_of(asked)
     flat = (rows.Row.of(json.loads(value)) for value in values)

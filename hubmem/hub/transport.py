@@ -21,7 +21,6 @@ from huggingface_hub import constants
 from huggingface_hub import errors as hf
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, parse_ratelimit_headers
 
-from hubmem import __version__
 from hubmem.errors import (
     GatedRepo,
     HubmemError,
@@ -35,6 +34,7 @@ from hubmem.errors import (
     UnreadableRepo,
 )
 from hubmem.hub.source import Allowance, Cost, Exchange, Observer, Pacer
+from hubmem.version import __version__
 
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.5

@@ -112,7 +112,7 @@ def _memory_of_one(name: str) -> int:
 
 
 def asked(store: Path) -> str:
-    """What the scan was asked, as `hubmem.scanning.asked.fingerprint` wrote it.
+    """What the scan was asked, as `hubmem.scanning.fingerprint` wrote it.
 
     Raises:
         UsageError: the file is no store.

@@ -19,7 +19,7 @@ def run(
     reading: Reading,
     planning: Planning,
     refresh: bool,
-    hearers: Sequence[Callable[[Result], None]],
+    listeners: Sequence[Callable[[Result], None]],
 ) -> None:
     """Answer for each candidate once, and keep each answer before going on.
 
@@ -29,7 +29,7 @@ def run(
         reading: what the others are read with.
         planning: what they are asked; makes a `Result` of each.
         refresh: whether repos that have moved since they were stored are read again.
-        hearers: are told each answer when the store has it.
+        listeners: are told each answer when the store has it.
 
     Raises:
         HubUnreachable: the Hub has failed many repos in a row.
@@ -38,7 +38,7 @@ def run(
 
     def settle(result: Result) -> None:
         store.answered(result.repo)
-        for tell in hearers:
+        for tell in listeners:
             tell(result)
 
     def keep(result: Result) -> None:

@@ -234,7 +234,7 @@ def test_a_line_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 # What a scan imports, and what huggingface_hub's client does at its first request: those that are there.
 PRELOADED = [
     "tests.scanning.test_faults",
-    "hubmem.scanning.order",
+    "hubmem.scanning.job",
     "hubmem.hub.remote",
     *("httpcore", "httpcore2", "anyio.to_thread", "h11", "truststore"),
 ]

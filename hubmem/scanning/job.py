@@ -12,8 +12,8 @@ from hubmem.errors import UsageError
 from hubmem.hub.opening import Access, open_transport
 from hubmem.request import Request
 from hubmem.scanning import forecast
-from hubmem.scanning.asked import fingerprint
 from hubmem.scanning.executors import open_executor
+from hubmem.scanning.fingerprint import fingerprint
 from hubmem.scanning.lines import InOrder, WriteLine, open_lines
 from hubmem.scanning.listing import PAGE_SIZE, Candidate, Search, listed, with_heads
 from hubmem.scanning.naming import count, is_list, named
@@ -27,7 +27,7 @@ _DEVICES = frozenset({Path("/dev"), Path("/proc")})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Job:
     """A scan as it is asked for.
 
     Attributes:
@@ -53,7 +53,7 @@ class Order:
     threads: int = THREADS
 
     @property
-    def asked(self) -> str:
+    def fingerprint(self) -> str:
         """What is asked of every repo, as a store keeps it."""
         return fingerprint(self.request, by_counts=self.by_counts)
 
@@ -101,7 +101,7 @@ class Order:
 
 @contextmanager
 def carried_out(
-    order: Order,
+    job: Job,
     access: Access,
     *,
     pacer: QuotaPacer,
@@ -111,7 +111,7 @@ def carried_out(
     """Do a scan to its end, and show its store.
 
     Args:
-        order: the scan.
+        job: the scan.
         access: how the Hub may be read.
         pacer: keeps the Hub's quotas.
         write_line: where lines go that go to no file.
@@ -120,51 +120,51 @@ def carried_out(
     Raises:
         HubmemError: the scan cannot begin or cannot go on; what was answered is kept.
     """
-    order.check()
+    job.check()
     with ExitStack() as stack:
-        path = order.store or stack.enter_context(_passing_store())
+        path = job.store or stack.enter_context(_passing_store())
         stack.enter_context(held(path))
-        store = Store(path, request=order.asked, warn=access.warn)
+        store = Store(path, request=job.fingerprint, warn=access.warn)
         stack.enter_context(closing(store))
         with ExitStack() as running:
-            executor = running.enter_context(open_executor(order.executor))
-            reading = running.enter_context(begin_reading(access, threads=order.threads, pacer=pacer))
-            write = running.enter_context(_writer(order, store, access.warn, write_line))
+            executor = running.enter_context(open_executor(job.executor))
+            reading = running.enter_context(begin_reading(access, threads=job.threads, pacer=pacer))
+            write = running.enter_context(_writer(job, store, access.warn, write_line))
             run(
-                _candidates(order, reading, store),
+                _candidates(job, reading, store),
                 store=store,
                 reading=reading,
-                planning=Planning(request=order.request, executor=executor, then=result_of),
-                refresh=order.refresh,
-                hearers=(write, tell),
+                planning=Planning(request=job.request, executor=executor, then=result_of),
+                refresh=job.refresh,
+                listeners=(write, tell),
             )
         yield store
 
 
-def _candidates(order: Order, reading: Reading, store: Store) -> Iterator[Candidate]:
+def _candidates(job: Job, reading: Reading, store: Store) -> Iterator[Candidate]:
     transport = open_transport(reading.session, reading.access)
-    names = named(order.names)
-    if order.refresh:
+    names = named(job.names)
+    if job.refresh:
         known = with_heads(names, transport, lambda repo: store.find(repo) is not None)
     else:
         known = (Candidate(repo=repo) for repo in names)
-    if order.search is None:
+    if job.search is None:
         return known
-    return chain(known, listed(transport, order.search, by_counts=order.by_counts))
+    return chain(known, listed(transport, job.search, by_counts=job.by_counts))
 
 
 @contextmanager
 def _writer(
-    order: Order, store: Store, warn: Callable[[str], None], write_line: WriteLine
+    job: Job, store: Store, warn: Callable[[str], None], write_line: WriteLine
 ) -> Iterator[Callable[[Result], None]]:
     """What is done with each answer as it comes: lines of JSON, or nothing."""
     with ExitStack() as stack:
-        if not order.lines:
+        if not job.lines:
             yield lambda _: None
             return
-        if order.output:
-            write_line = stack.enter_context(open_lines(order.output, warn=warn))
-        yield InOrder(store, write_line) if order.ordered else lambda result: write_line(result.value)
+        if job.output:
+            write_line = stack.enter_context(open_lines(job.output, warn=warn))
+        yield InOrder(store, write_line) if job.ordered else lambda result: write_line(result.value)
 
 
 @contextmanager
@@ -173,29 +173,29 @@ def _passing_store() -> Iterator[Path]:
         yield Path(folder) / "scan.sqlite"
 
 
-def foretell(order: Order) -> Iterator[str]:
+def forecast_lines(job: Job) -> Iterator[str]:
     """What a scan will ask of the Hub and how long that takes, in lines; asks nothing.
 
     Raises:
-        UsageError: the order cannot be carried out.
+        UsageError: the job cannot be carried out.
     """
-    order.check()
-    repos, pages = _unread(order), 0
-    if order.search:
-        listed = order.search.limit or (PAGE_SIZE if order.search.narrows else forecast.WHOLE_HUB)
+    job.check()
+    repos, pages = _unread(job), 0
+    if job.search:
+        listed = job.search.limit or (PAGE_SIZE if job.search.narrows else forecast.WHOLE_HUB)
         pages = math.ceil(listed / PAGE_SIZE)
         yield "Of what the Hub lists, those without weights cost nothing more; all are counted as not read before."
-        if order.search.limit is None:
+        if job.search.limit is None:
             yield f"How many it lists is not known: {listed:,} repos are taken for it; --limit takes another number."
-        repos += 0 if order.by_counts else listed
+        repos += 0 if job.by_counts else listed
     yield from forecast.lines(repos, pages=pages)
 
 
-def _unread(order: Order) -> int:
+def _unread(job: Job) -> int:
     """How many of the named repos have no answer yet that stands."""
-    names = set(named(order.names))
-    if order.store is None or not order.store.is_file():
+    names = set(named(job.names))
+    if job.store is None or not job.store.is_file():
         return len(names)
-    rows = select(order.store, "SELECT repo FROM results WHERE NOT retryable")
+    rows = select(job.store, "SELECT repo FROM results WHERE NOT retryable")
     next(rows)
     return len(names.difference(repo for (repo,) in rows))

@@ -1,4 +1,4 @@
-"""What a scan asks of every repo, as text that a store keeps: of one text, the answers are the same."""
+"""What a scan asks of every repo, as text: a store keeps it, and holds answers to one such text only."""
 
 import json
 from collections.abc import Iterator, Mapping

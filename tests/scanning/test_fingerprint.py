@@ -11,7 +11,7 @@ from hubmem.cli.inspect import inspect as inspect_command
 from hubmem.cli.scan import scan as scan_command
 from hubmem.memory.workload import Workload
 from hubmem.request import Request
-from hubmem.scanning.asked import columns_of, fingerprint, in_words
+from hubmem.scanning.fingerprint import columns_of, fingerprint, in_words
 
 from tests.hub_server import HubServer
 from tests.scanning.conftest import Outcome
