@@ -64,6 +64,9 @@ def _by_nvml() -> tuple[Device, ...]:
             )
             for handle in handles
         )
+    except pynvml.NVMLError:
+        # Parts whose memory is the machine's have none to tell; a lost device does not answer.
+        return ()
     finally:
         pynvml.nvmlShutdown()
 

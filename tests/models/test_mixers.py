@@ -19,8 +19,8 @@ from hubmem.models.mixers import (
 
 FULL = Attention(heads=8, kv_heads=2, key_dim=4, value_dim=3)
 LATENT = LatentAttention(heads=8, latent_dim=16, rope_dim=4, key_dim=8, value_dim=8)
-SPARSE = CompressedAttention(heads=4, dim=10, window=8, ratio=4, index_dim=2)
-HEAVY = replace(SPARSE, index_dim=0)
+HEAVY = CompressedAttention(heads=4, dim=10, window=8, ratio=4)
+SPARSE = replace(HEAVY, index_dim=2)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,24 @@ HEAVY = replace(SPARSE, index_dim=0)
 )
 def test_after_100_tokens_and_40_of_an_encoder(mixer: Mixer, logical: Kept) -> None:
     assert mixer.kept(Span(tokens=100, encoder_tokens=40)) == logical
+
+
+def test_of_one_token_without_an_encoder_nothing_is_kept_across_and_its_bucket_is() -> None:
+    assert replace(FULL, source="cross").kept(Span(tokens=1)) == Kept()
+    assert PastInputs(heads=2, dim=6, buckets=3).kept(Span(tokens=1)) == Kept(cached=6, float32=2 * 3)
+
+
+@pytest.mark.parametrize(
+    ("mixer", "engines"),
+    [
+        (Recurrent(name="mamba", state=Kept(model=12, float32=5), kernel=4), Kept(model=9, float32=5)),
+        (Recurrent(name="rwkv", state=Kept(model=12, float32=5)), Kept(model=12, float32=5)),
+    ],
+)
+def test_engines_keep_all_of_a_state_but_the_current_input_of_a_convolution(
+    mixer: Recurrent, engines: Kept
+) -> None:
+    assert mixer.engine_state == engines
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class Terminal:
     def environment(self) -> dict[str, str]:
         """Everything a process of this terminal is told."""
         ours = {
-            name: os.environ[name] for name in ("PYTHONPATH", "COVERAGE_PROCESS_START") if name in os.environ
+            name: os.environ[name] for name in ("PYTHONPATH", "COVERAGE_PROCESS_CONFIG") if name in os.environ
         }
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",

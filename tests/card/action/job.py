@@ -1,7 +1,10 @@
 """A job as the Action sees it: a workspace with a git repository, an event, and the runner's files."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,17 +68,30 @@ class Job:
 
     def run(self, **inputs: str) -> int:
         """Run the step; a second run begins with empty files."""
+        return run(Runner(self.begin_step(inputs)), write_atomically)
+
+    def process(self, **inputs: str) -> "subprocess.CompletedProcess[str]":
+        """Run the step as action.yml does, in a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-m", "hubmem.cli.action"],
+            env={**os.environ, **self.begin_step(inputs)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+
+    def begin_step(self, inputs: dict[str, str]) -> dict[str, str]:
+        """What a step with these inputs is told in its environment, and the empty files it may write."""
         for path in (self.files / "output", self.files / "summary"):
             path.write_text("")
-        given = {f"HUBMEM_{name.upper()}": value for name, value in {**self.inputs, **inputs}.items()}
-        environment = {
+        return {
             "GITHUB_WORKSPACE": str(self.workspace),
             "GITHUB_OUTPUT": str(self.files / "output"),
             "GITHUB_STEP_SUMMARY": str(self.files / "summary"),
             **self.environment,
-            **given,
+            **{f"HUBMEM_{name.upper()}": value for name, value in {**self.inputs, **inputs}.items()},
         }
-        return run(Runner(environment), write_atomically)
 
     @property
     def summary(self) -> str:
