@@ -1,59 +1,15 @@
-"""What turns a no into a yes: single changes, each verified by planning it, the least painful first.
+"""What turns a no into a yes: changes, each verified by planning it, the least painful first."""
 
-The order is of cost to what the user wanted: first what costs only time, then precision, then length or kind of
-training, then speed, then money. A new kind of change is one function in `_CHANGES`.
-"""
-
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from itertools import chain
+from typing import Any
 
 from hubmem.errors import UsageError
-from hubmem.fit.abilities import cannot_run, has_format
-from hubmem.fit.gpus import Gpu, Target, catalogue, find
-from hubmem.fit.hosting import Host, offers
-from hubmem.fit.precisions import families, of_engine
-from hubmem.fit.siblings import published_in
-from hubmem.fit.splits import is_divided, label_of
-from hubmem.fit.verdict import (
-    Answer,
-    Planner,
-    hold,
-    largest,
-    longest_context,
-    placed,
-    room,
-    smallest,
-    weights_bytes,
-)
-from hubmem.hub.siblings import Sibling
-from hubmem.memory.plan import Plan
+from hubmem.fit.changes import OF_THE_MACHINE, OF_THE_WORKLOAD, Change, Question, is_yes
+from hubmem.fit.verdict import Answer, hold, room
 from hubmem.memory.workload import Workload
-from hubmem.units import format_gib, format_tokens
-from hubmem.weights.precision import parse
-
-# Contexts are advised in steps of this many tokens; one shorter than a step answers another question.
-_ROUND_CONTEXT = 1024
-# ZeRO over more devices than one machine has is bound by its network.
-_ONE_MACHINE = (2, 4, 8)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Something to do, before it is known to help.
-
-    Attributes:
-        text: in a few words.
-        workload, gpu, gpus: what is planned after it, and what that is held against.
-        host_bytes: memory of the host that it takes instead.
-        sibling: a published repo that has made the change already.
-    """
-
-    text: str
-    workload: Workload
-    gpu: Gpu
-    gpus: int
-    host_bytes: int = 0
-    sibling: str | None = None
+from hubmem.units import format_gib
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,239 +42,81 @@ class Advice:
         return f"{self.answer.value}, {format_gib(self.free)} GiB free{host}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A workload that does not fit.
-
-    Attributes:
-        undivided: as it was asked.
-        asked: as it is divided over the devices.
-        max_context: the model's limit; None for none, 0 where length costs nothing the plan could see.
-        layers: of the decoder, 0 where they are not known.
-        stored_dtype: what most weights are stored in.
-        host: what a machine must have beside its accelerators; None where no machine is to be advised.
-    """
-
-    plan_for: Planner
-    undivided: Workload
-    asked: Workload
-    gpu: Gpu
-    gpus: int
-    max_context: int | None
-    layers: int = 0
-    stored_dtype: str = ""
-    host: Host | None = None
-    siblings: tuple[Sibling, ...] = ()
-
-    def changed(
-        self, text: str, *, sibling: str | None = None, host_bytes: int = 0, **fields: object
-    ) -> Change:
-        """A change of the workload alone, on the same devices."""
-        return Change(
-            text=text,
-            workload=replace(self.asked, **fields),  # type: ignore[arg-type]  # names of Workload's fields
-            gpu=self.gpu,
-            gpus=self.gpus,
-            host_bytes=host_bytes,
-            sibling=sibling,
-        )
-
-
 def changes_to_yes(question: Question) -> tuple[Advice, ...]:
-    """Single changes after which a workload that does not fit does, the cheapest first."""
-    changes = (change for kind in _CHANGES for change in kind(question))
-    return tuple(advice for change in changes if (advice := _verified(question.plan_for, change)))
+    """Changes after which a workload that does not fit does, the cheapest first.
 
-
-def _verified(plan_for: Planner, change: Change) -> Advice | None:
-    try:
-        plan = plan_for(change.workload)
-    except UsageError:
-        # A change the model or its training cannot have is no advice.
-        return None
-    fit = hold(plan, change.gpu)
-    return None if fit.answer is Answer.NO else Advice(change=change, answer=fit.answer, free=fit.free)
-
-
-def _recomputed_activations(question: Question) -> Iterator[Change]:
-    """A third more compute for activations of one layer at a time."""
-    if question.asked.train and question.asked.checkpointing == "none":
-        yield question.changed("activation checkpointing", checkpointing="full")
-
-
-def _fused_attention(question: Question) -> Iterator[Change]:
-    """The same result without a matrix of scores."""
-    if question.asked.attention == "eager":
-        yield question.changed("SDPA attention", attention="sdpa")
-
-
-def _narrower_cache(question: Question) -> Iterator[Change]:
-    """Where the engine has one, and the GPU the units that read it."""
-    cache = of_engine(question.asked.engine).cache
-    if cache is None or question.asked.kv_dtype is not None or question.asked.train:
-        return
-    if not cache.unit or has_format(question.gpu, cache.unit) is not False:
-        yield question.changed(cache.label, kv_dtype=cache.dtype)
-
-
-def _narrower_weights(question: Question) -> Iterator[Change]:
-    """From wide to narrow; of precisions alike one that somebody has published, else the engine's usual one."""
-    if question.asked.weight_dtype is not None or question.asked.train:
-        return
-    no_fp8 = has_format(question.gpu, "fp8") is False
-    for family in families(question.asked.engine, question.stored_dtype):
-        names = sorted(family, key=lambda name: no_fp8 and name == "fp8")
-        published = [(name, repo) for name in names if (repo := published_in(name, question.siblings))]
-        name, sibling = published[0] if published else (names[0], None)
-        change = question.changed(f"{parse(name).label} weights", weight_dtype=name, sibling=sibling)
-        if weights_bytes(question.plan_for, change.workload) < weights_bytes(
-            question.plan_for, question.asked
-        ):
-            yield change
-
-
-def _shorter_context(question: Question) -> Iterator[Change]:
-    if question.max_context == 0:
-        return
-    longest = longest_context(question.plan_for, question.asked, question.gpu, question.max_context)
-    if longest and longest >= _ROUND_CONTEXT:
-        context = longest - longest % _ROUND_CONTEXT
-        yield question.changed(f"a context of {format_tokens(context)}", context=context)
-
-
-def _layers_on_the_host(question: Question) -> Iterator[Change]:
-    """As many layers on the GPU as it holds, the rest in the host's memory: slow, but it runs."""
-    asked, plan_for = question.asked, question.plan_for
-    if asked.train or asked.gpu_layers is not None or not question.layers or asked.devices > 1:
-        return
-
-    def room_with(layers: int) -> int:
-        return room(plan_for(replace(asked, gpu_layers=layers)), question.gpu)
-
-    try:
-        kept = largest(room_with, question.layers, least=0)
-    except UsageError:
-        # The engine has no such thing, or not for this model.
-        return
-    if kept is not None:
-        option = f"-ngl {kept}" if asked.engine == "llama.cpp" else "device_map"
-        host = plan_for(replace(asked, gpu_layers=kept)).host
-        yield question.changed(
-            f"{kept} of {question.layers} layers on the GPU ({option})",
-            gpu_layers=kept,
-            host_bytes=sum(term.nbytes for term in host),
-        )
-
-
-def _adapters_instead(question: Question) -> Iterator[Change]:
-    if question.asked.train == "full":
-        yield question.changed("LoRA instead of full fine-tuning", train="lora")
-    if question.asked.train in ("full", "lora"):
-        yield question.changed("QLoRA", train="qlora")
-
-
-def _states_on_the_host(question: Question) -> Iterator[Change]:
-    """ZeRO-Offload: optimizer states in the host's memory, then the weights too."""
-    asked, plan_for = question.asked, question.plan_for
-    if asked.train is None or asked.offload != "none":
-        return
-    for stage, offload, what in (
-        (1, "optimizer", "optimizer states"),
-        (3, "parameters", "weights and states"),
-    ):
-        zero = max(asked.zero, stage)
-        text = f"{what} on the host (ZeRO-{zero})"
-        change = question.changed(text, zero=zero, offload=offload)
-        try:
-            before, after = plan_for(replace(asked, zero=zero)), plan_for(change.workload)
-        except UsageError:
-            continue
-        yield replace(change, host_bytes=question.gpus * _left(before, after))
-
-
-def _left(before: Plan, after: Plan) -> int:
-    """Bytes of the terms that a device no longer holds: what it holds all the time, by its largest moment."""
-    still_there = _largest_terms(after)
-    return sum(max(0, size - still_there.get(name, 0)) for name, size in _largest_terms(before).items())
-
-
-def _largest_terms(plan: Plan) -> dict[str, int]:
-    terms: dict[str, int] = {}
-    for moment in plan.moments:
-        for term in moment.terms:
-            terms[term.name] = max(terms.get(term.name, 0), term.nbytes)
-    return {name: nbytes for name, nbytes in terms.items() if not name.startswith("activations")}
-
-
-def _more_devices(question: Question) -> Iterator[Change]:
-    """The fewest devices of the same kind that do, and how they share the work."""
-    if is_divided(question.undivided):
-        return
-    shared = next(_shared_states(question), None)
-    if shared:
-        yield shared
-        return
-    cell = smallest(question.plan_for, question.undivided, Target(gpu=question.gpu, count=None))
-    if cell.gpus and cell.gpus > question.gpus:
-        text = f"{cell.gpus}× {question.gpu.name} ({label_of(cell.workload)})"
-        yield Change(text=text, workload=cell.workload, gpu=question.gpu, gpus=cell.gpus)
-
-
-def _shared_states(question: Question) -> Iterator[Change]:
-    """Training with its states shared: the fewest devices and then the lowest ZeRO stage, a batch on each."""
-    if question.asked.train is None:
-        return
-    for count in (count for count in _ONE_MACHINE if count > question.gpus):
-        for stage in (1, 2, 3):
-            workload = replace(question.undivided, dp=count, zero=stage)
-            text = f"{count}× {question.gpu.name} ({label_of(workload)})"
-            change = Change(text=text, workload=workload, gpu=question.gpu, gpus=count)
-            if _verified(question.plan_for, change):
-                yield change
-
-
-def _bigger_device(question: Question) -> Iterator[Change]:
-    """The accelerator of the same maker and kind, no poorer in formats, with the least memory that is enough."""
-    gpu = question.gpu
-    alike = (
-        other
-        for other in catalogue()
-        if (other.vendor, other.kind) == (gpu.vendor, gpu.kind) and set(gpu.dtypes) <= set(other.dtypes)
+    Where no single change of the workload is enough, as few of them together as are.
+    """
+    single = [change for kind in OF_THE_WORKLOAD for change in kind(question)]
+    here = [change for change in single if is_yes(question.plan_for, change)] or list(_together(question))
+    elsewhere = chain.from_iterable(kind(question) for kind in OF_THE_MACHINE)
+    return tuple(
+        _advice(question, change) for change in (*here, *elsewhere) if is_yes(question.plan_for, change)
     )
-    runs = (other for other in alike if not cannot_run(question.asked, other))
-    for other in sorted(runs, key=lambda other: other.memory_bytes):
-        cell = placed(question.plan_for, question.undivided, Target(gpu=other, count=question.gpus))
-        if cell and cell.fit.answer is Answer.FITS:
-            text = f"{question.gpus}× {other.name}"
-            yield Change(text=text, workload=cell.workload, gpu=other, gpus=question.gpus)
-            return
 
 
-def _rented_machine(question: Question) -> Iterator[Change]:
-    """The smallest machine that clouds rent, whatever its accelerators."""
-    if question.host is None or is_divided(question.undivided):
-        return
+def _advice(question: Question, change: Change) -> Advice:
+    fit = hold(question.plan_for(change.workload), change.gpu)
+    return Advice(change=change, answer=fit.answer, free=fit.free)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """One change of several, and the fields of a workload that it sets."""
+
+    change: Change
+    fields: dict[str, Any]
+
+
+def _together(question: Question) -> Iterator[Change]:
+    """Changes of the workload one upon another, the cheapest first, until it fits; without those it fits without."""
+    steps: list[_Step] = []
+    now = question
+    for kind in OF_THE_WORKLOAD:
+        furthest: Change | None = None
+        for change in kind(now):
+            if is_yes(question.plan_for, change):
+                yield _joined(question, _needed(question, [*steps, _step(now, change)]))
+                return
+            if _gains(now, change):
+                furthest = change
+        if furthest:
+            steps.append(_step(now, furthest))
+            now = replace(now, asked=furthest.workload)
+
+
+def _step(before: Question, change: Change) -> _Step:
+    names = (field.name for field in fields(Workload))
+    after = {name: getattr(change.workload, name) for name in names}
+    changed = {name: value for name, value in after.items() if value != getattr(before.asked, name)}
+    return _Step(change=change, fields=changed)
+
+
+def _gains(before: Question, change: Change) -> bool:
+    """Whether a change leaves more room, enough or not."""
     try:
-        found = offers(question.plan_for, question.undivided, question.host)
+        after = room(before.plan_for(change.workload), change.gpu)
     except UsageError:
-        return
-    for offer in found[:1]:
-        gpu, cell = find(offer.machine.gpu), offer.cell
-        share = f" {label_of(cell.workload)}".rstrip()
-        text = f"{offer.machine.name} ({cell.gpus}× {gpu.name}{share})"
-        yield Change(text=text, workload=cell.workload, gpu=gpu, gpus=cell.gpus or 1)
+        return False
+    return after > room(before.plan_for(before.asked), before.gpu)
 
 
-_CHANGES: tuple[Callable[[Question], Iterator[Change]], ...] = (
-    _fused_attention,
-    _recomputed_activations,
-    _narrower_cache,
-    _narrower_weights,
-    _shorter_context,
-    _adapters_instead,
-    _layers_on_the_host,
-    _states_on_the_host,
-    _more_devices,
-    _bigger_device,
-    _rented_machine,
-)
+def _needed(question: Question, steps: list[_Step]) -> list[_Step]:
+    """The steps without which it would not fit, those that cost most left out first."""
+    for step in reversed(steps[:-1]):
+        others = [other for other in steps if other is not step]
+        if is_yes(question.plan_for, _joined(question, others)):
+            steps = others
+    return steps
+
+
+def _joined(question: Question, steps: list[_Step]) -> Change:
+    """Several changes as one."""
+    asked: dict[str, Any] = {}
+    for step in steps:
+        asked |= step.fields
+    return question.changed(
+        " + ".join(step.change.text for step in steps),
+        sibling=next((step.change.sibling for step in steps if step.change.sibling), None),
+        **asked,
+    )

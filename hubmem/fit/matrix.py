@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hubmem.fit.abilities import cannot_run, cautions
-from hubmem.fit.advise import Advice, Question, changes_to_yes
+from hubmem.fit.advise import Advice, changes_to_yes
+from hubmem.fit.changes import Question
 from hubmem.fit.gpus import Gpu, Target
 from hubmem.fit.hosting import Host
 from hubmem.fit.precisions import PRECISIONS, families, of_engine

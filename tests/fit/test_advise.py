@@ -1,10 +1,11 @@
 """Advice: every line is planned, and they come in the order of what they cost."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hubmem import inspect
-from hubmem.fit.advise import Advice, Question, changes_to_yes
+from hubmem.fit.advise import Advice, changes_to_yes
+from hubmem.fit.changes import Question
 from hubmem.fit.gpus import find, parse_target
 from hubmem.fit.siblings import published_in
 from hubmem.fit.verdict import Answer, hold
@@ -93,6 +94,51 @@ def test_attention_without_a_matrix_of_scores_costs_nothing_and_goes_first():
 
 def test_a_chosen_precision_is_not_second_guessed():
     assert not [text for text in kinds(advice_on("8GiB", dtype="fp8")) if "weights" in text]
+
+
+class TestTogether:
+    @pytest.mark.parametrize(
+        ("repo", "gpu", "asked", "first"),
+        [
+            (
+                LLAMA,
+                "H100-80GB",
+                {"train": "full", "batch": 8, "context": 8192},
+                "activation checkpointing + batches of 1, 8 accumulated",
+            ),
+            (
+                LLAMA,
+                "RTX-4090",
+                {"train": "full", "context": 4096},
+                "activation checkpointing + LoRA instead of full fine-tuning",
+            ),
+            (
+                "Qwen/Qwen3-32B",
+                "RTX-4090",
+                {"engine": "vllm", "batch": 8},
+                "an FP8 cache + 4-bit (AWQ) weights + a batch of 1",
+            ),
+        ],
+    )
+    def test_changes_that_are_too_little_each_are_proposed_as_one(self, repo, gpu, asked, first):
+        assert kinds(advice_on(gpu, repo, **asked))[0] == first
+
+    def test_none_of_them_is_there_for_nothing(self):
+        [verdict] = report_of(gpus=["RTX-3090"], train="lora", context=8192, batch=4).verdicts
+        together = verdict.advice[0].change
+        changed = {
+            field.name
+            for field in fields(Workload)
+            if getattr(together.workload, field.name) != getattr(verdict.workload, field.name)
+        }
+
+        assert changed == {"checkpointing", "batch", "accumulation", "train", "context"}
+        for undone in ({"checkpointing": "none"}, {"batch": 4}, {"train": "lora"}, {"context": 8192}):
+            plan = verdict.solver.plan_for(replace(together.workload, **undone))
+            assert hold(plan, verdict.gpu).answer is Answer.NO
+
+    def test_a_change_that_is_enough_alone_is_not_joined_with_others(self):
+        assert not [text for text in kinds(advice_on("RTX-4060-Ti-16GB")) if " + " in text]
 
 
 class TestLayersOnTheHost:
