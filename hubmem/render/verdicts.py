@@ -67,7 +67,7 @@ def _rounded(speed: float) -> str:
 
 def advice_heading(verdict: Verdict) -> str:
     """What stands above the lines of advice."""
-    return "To make it fit, the cheapest first:" if verdict.advice else "No single change makes it fit."
+    return "To make it fit, the cheapest first:" if verdict.advice else "No change makes it fit."
 
 
 def host_line(host: Host) -> str:

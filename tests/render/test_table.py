@@ -65,7 +65,7 @@ def test_colour_is_only_what_the_page_allows():
 def test_a_no_says_what_is_missing_and_what_would_help():
     text = table("12GiB")
 
-    assert "On 1× 12 GiB it does not fit: 16.00 of 12.00 GiB, 4 GiB short.\nNo single change" in text
+    assert "On 1× 12 GiB it does not fit: 16.00 of 12.00 GiB, 4 GiB short.\nNo change" in text
 
 
 def test_an_accelerator_nobody_asked_about_gets_no_advice():
