@@ -27,14 +27,9 @@ class BundledSource:
     cost = Cost()
 
     def __init__(self, record: dict[str, Any]) -> None:
-        self._record = record
         self._texts = {"config.json": json.dumps(record["config"]), **record.get("texts", {})}
-        self.contents: ContentStore = _BundledContents(record)
-
-    def listing(self) -> Listing:
-        """The repo as it was when the snapshot was made; no commit, because none was seen."""
-        record = self._record
-        return Listing(
+        weights = FileEntry(nbytes=0, content_id=f"bundled:{record['repo']}")
+        self._listing = Listing(
             repo=record["repo"],
             revision=None,
             commit=None,
@@ -42,12 +37,15 @@ class BundledSource:
             origin=Origin.BUNDLED,
             files={
                 **{path: FileEntry(nbytes=len(text)) for path, text in self._texts.items()},
-                _WEIGHTS[record["weights"]["format"]]: FileEntry(
-                    nbytes=0, content_id=f"bundled:{record['repo']}"
-                ),
+                _WEIGHTS[record["weights"]["format"]]: weights,
             },
             weight_files=record["weights"]["files"],
         )
+        self.contents: ContentStore = _BundledContents(record)
+
+    def listing(self) -> Listing:
+        """The repo as it was when the snapshot was made; no commit, because none was seen."""
+        return self._listing
 
     def text(self, path: str) -> str | None:
         """A small file of the snapshot."""
@@ -56,7 +54,7 @@ class BundledSource:
     def heads(self, requests: Sequence[HeadRequest]) -> list[bytes]:
         """Nothing: a snapshot's tensors are in its `contents`."""
         if requests:
-            raise NotCached(f"The bundled snapshot of {self._record['repo']} has no {requests[0].path}.")
+            raise NotCached(f"The bundled snapshot of {self._listing.repo} has no {requests[0].path}.")
         return []
 
     def shard_headers(self, index: str) -> bytes | None:  # noqa: ARG002 - the protocol's signature

@@ -11,7 +11,7 @@ from typing import Any
 
 from hubmem import dtypes, json_text
 from hubmem.errors import MalformedWeights, NoWeights
-from hubmem.hub.source import FileEntry, HeadRequest, Listing, Origin, Source
+from hubmem.hub.source import HeadRequest, Origin, Source
 from hubmem.weights import counting, one_call
 from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
 from hubmem.weights.components import components, guide
@@ -103,16 +103,15 @@ def read_census(source: Source, layout: Layout) -> Census:
         MalformedWeights: a file or the index breaks its format, or a named shard is missing.
         HubmemError: the source cannot be read.
     """
-    listing = source.listing()
     form = _format(layout)
     if layout.index is None:
-        return _census(listing, layout, _files(source, listing, layout.files, form), None)
-    if layout.format == "safetensors" and not _any_stored(source, listing):
-        answer = _one_call(source, listing, layout.index)
+        return _census(source, layout, _files(source, layout.files, form), None)
+    if layout.format == "safetensors" and not _any_stored(source):
+        answer = _one_call(source, layout.index)
         if answer:
-            return _census(listing, layout, *answer)
-    index = _index(source, listing, layout.index)
-    return _census(listing, layout, _files(source, listing, tuple(index.tensors), form, index), index)
+            return _census(source, layout, *answer)
+    index = _index(source, layout.index)
+    return _census(source, layout, _files(source, tuple(index.tensors), form, index), index)
 
 
 def joined(censuses: Sequence[Census]) -> Census:
@@ -129,8 +128,7 @@ def joined(censuses: Sequence[Census]) -> Census:
 
 def _read_several(source: Source, layouts: Sequence[Layout]) -> list[Census]:
     """The censuses of several layouts, all their files asked for at once."""
-    listing = source.listing()
-    indexes = [_index(source, listing, layout.index) if layout.index else None for layout in layouts]
+    indexes = [_index(source, layout.index) if layout.index else None for layout in layouts]
     files = [
         tuple(index.tensors) if index else layout.files
         for layout, index in zip(layouts, indexes, strict=True)
@@ -143,9 +141,9 @@ def _read_several(source: Source, layouts: Sequence[Layout]) -> list[Census]:
             if layout.format == name
             for path in held
         ]
-        read |= _files(source, listing, wanted, FORMATS[name])
+        read |= _files(source, wanted, FORMATS[name])
     return [
-        _census(listing, layout, {path: read[path] for path in held}, index)
+        _census(source, layout, {path: read[path] for path in held}, index)
         for layout, held, index in zip(layouts, files, indexes, strict=True)
     ]
 
@@ -160,8 +158,8 @@ def _counted(source: Source, layout: Layout, census: Census) -> Census:
     return counting.count(census, quantization=quantization)
 
 
-def _census(listing: Listing, layout: Layout, read: _Read, index: Index | None) -> Census:
-    contents = read.values()
+def _census(source: Source, layout: Layout, read: _Read, index: Index | None) -> Census:
+    listing, contents = source.listing(), read.values()
     return Census(
         groups=tuple(group for content in contents for group in content.groups),
         format=layout.format,
@@ -190,10 +188,9 @@ def _format(layout: Layout) -> Format:
     return form
 
 
-def _index(source: Source, listing: Listing, path: str) -> Index:
+def _index(source: Source, path: str) -> Index:
     """The facts of an index, stored or read, with every shard it names at hand."""
-    content = _content_id(listing, path)
-    stored = source.contents.get(content, _INDEX) if source.contents and content else None
+    stored = _fact(source, path, _INDEX)
     if stored is not None:
         tensors, total = json.loads(stored)
         index = Index(tensors=tensors, name_characters={}, total_bytes=total)
@@ -202,14 +199,14 @@ def _index(source: Source, listing: Listing, path: str) -> Index:
         if text is None:
             raise MalformedWeights(path, "listed, but it cannot be read.")
         index = parse_index(text, path)
-        _store_index(source, listing, path, index)
-    missing = next((shard for shard in index.tensors if shard not in listing.files), None)
+        _store_index(source, path, index)
+    missing = next((shard for shard in index.tensors if shard not in source.listing().files), None)
     if missing:
         raise MalformedWeights(path, f"it names {missing}, which the repo does not have.")
     return index
 
 
-def _one_call(source: Source, listing: Listing, index: str) -> tuple[_Read, Index] | None:
+def _one_call(source: Source, index: str) -> tuple[_Read, Index] | None:
     """All headers by the Hub's one call; None where it has none or speaks of another commit."""
     body = source.shard_headers(index)
     answer = one_call.parse(body, index) if body is not None else None
@@ -217,7 +214,7 @@ def _one_call(source: Source, listing: Listing, index: str) -> tuple[_Read, Inde
         return None
     read: _Read = {}
     for path, header in answer.headers.items():
-        entry = listing.files.get(path)
+        entry = source.listing().files.get(path)
         # However its writer spaces it, a header takes at most twice the characters it needs.
         if (
             entry is None
@@ -228,25 +225,25 @@ def _one_call(source: Source, listing: Listing, index: str) -> tuple[_Read, Inde
         read[path] = Contents(groups=fold_file(header.tensors, path))
     counts = {path: len(header.tensors) for path, header in answer.headers.items()}
     facts = Index(tensors=counts, name_characters={}, total_bytes=answer.total_bytes)
-    _store(source, listing, read)
-    _store_index(source, listing, index, facts)
+    _store(source, read)
+    _store_index(source, index, facts)
     return read, facts
 
 
-def _files(
-    source: Source, listing: Listing, paths: Sequence[str], form: Format, index: Index | None = None
-) -> _Read:
-    stored = {path: held for path in paths if (held := _stored(source, listing, path, form)) is not None}
+def _files(source: Source, paths: Sequence[str], form: Format, index: Index | None = None) -> _Read:
+    """What the files hold, in their order: as it was stored, or read and then stored."""
+    stored = {path: held for path in paths if (held := _stored(source, path, form)) is not None}
     wanted = [path for path in paths if path not in stored]
     heads = source.heads(
         [HeadRequest(path=path, first=_first_read(path, form, index), needed=form.needed) for path in wanted]
     )
+    entries = source.listing().files
     read = {
-        path: form.read(head, path, listing.files[path].nbytes)
-        for path, head in zip(wanted, heads, strict=True)
+        path: form.read(head, path, entries[path].nbytes) for path, head in zip(wanted, heads, strict=True)
     }
-    _store(source, listing, read)
-    return {path: stored.get(path) or read[path] for path in paths}
+    _store(source, read)
+    found = stored | read
+    return {path: found[path] for path in paths}
 
 
 def _first_read(path: str, form: Format, index: Index | None) -> int:
@@ -256,42 +253,43 @@ def _first_read(path: str, form: Format, index: Index | None) -> int:
     return _METADATA_BYTES + index.name_characters[path] + form.entry_bytes * index.tensors[path]
 
 
-def _content_id(listing: Listing, path: str) -> str | None:
-    return listing.files.get(path, FileEntry(nbytes=0)).content_id
+def _content_id(source: Source, path: str) -> str | None:
+    entry = source.listing().files.get(path)
+    return entry.content_id if entry else None
 
 
-def _stored(source: Source, listing: Listing, path: str, form: Format) -> Contents | None:
-    content = _content_id(listing, path)
-    if source.contents is None or content is None:
+def _fact(source: Source, path: str, kind: str) -> bytes | None:
+    """A fact of some kind that was stored of a file's content, or None."""
+    content = _content_id(source, path)
+    return source.contents.get(content, kind) if source.contents and content else None
+
+
+def _stored(source: Source, path: str, form: Format) -> Contents | None:
+    groups = _fact(source, path, _TENSORS)
+    if groups is None:
         return None
-    groups = source.contents.get(content, _TENSORS)
-    config = source.contents.get(content, _CONFIG) if form.has_config else None
+    config = _fact(source, path, _CONFIG) if form.has_config else None
     described: Mapping[str, Any] | None = json.loads(config) if config else None
-    return None if groups is None else Contents(groups=load_groups(groups, path), config=described)
+    return Contents(groups=load_groups(groups, path), config=described)
 
 
-def _any_stored(source: Source, listing: Listing) -> bool:
+def _any_stored(source: Source) -> bool:
     """Whether some shard was read before: one call for all headers would then read it again."""
-    paths = [path for path in listing.files if path.endswith(".safetensors")]
-    contents = source.contents
-    return contents is not None and any(
-        contents.get(content, _TENSORS) is not None
-        for path in paths
-        if (content := _content_id(listing, path))
-    )
+    paths = (path for path in source.listing().files if path.endswith(".safetensors"))
+    return any(_fact(source, path, _TENSORS) is not None for path in paths)
 
 
-def _store(source: Source, listing: Listing, read: _Read) -> None:
+def _store(source: Source, read: _Read) -> None:
     if source.contents is None:
         return
     with source.contents.batch():
         for path, content in read.items():
-            if key := _content_id(listing, path):
+            if key := _content_id(source, path):
                 source.contents.put(key, _TENSORS, dump_groups(content.groups))
                 if content.config:
                     source.contents.put(key, _CONFIG, json.dumps(content.config).encode())
 
 
-def _store_index(source: Source, listing: Listing, path: str, index: Index) -> None:
-    if source.contents is not None and (content := _content_id(listing, path)):
+def _store_index(source: Source, path: str, index: Index) -> None:
+    if source.contents and (content := _content_id(source, path)):
         source.contents.put(content, _INDEX, json.dumps([index.tensors, index.total_bytes]).encode())
