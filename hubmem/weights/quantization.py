@@ -156,11 +156,12 @@ def _trellis(shape: Shape, _: Fraction, block: Block) -> Shape:
 
 _METHODS = (
     Method(
-        names=("gptq", "gptqmodel"),
+        names=("gptq", "gptqmodel", "auto-round", "intel/auto-round", "auto_round"),
         packed=r"qweight",
         unpack=_inputs_first,
         beside=r"(qzeros|scales|g_idx)",
-        source="AutoGPTQ and GPTQModel, QuantLinear.pack: qweight int32 [in × bits / 32, out]",
+        source="AutoGPTQ, GPTQModel and auto-round (export_to_autogptq), QuantLinear.pack: qweight int32 "
+        "[in × bits / 32, out]",
     ),
     Method(
         names=("awq", "autoawq"),
@@ -168,13 +169,6 @@ _METHODS = (
         unpack=_outputs_last,
         beside=r"(qzeros|scales)",
         source="AutoAWQ, WQLinear_GEMM.from_linear: qweight int32 [in, out × bits / 32]",
-    ),
-    Method(
-        names=("auto-round", "intel/auto-round", "auto_round"),
-        packed=r"qweight",
-        unpack=_inputs_first,
-        beside=r"(qzeros|scales|g_idx)",
-        source="auto-round, export_to_autogptq: the layout of GPTQ",
     ),
     Method(
         names=("bitsandbytes",),
