@@ -19,7 +19,7 @@ from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
-from hubmem.models.structural import disagreements, read_headers
+from hubmem.models.structural import architecture_by_shapes, disagreements
 from hubmem.report import Report
 from hubmem.request import Request
 from hubmem.snapshot import Snapshot, take_snapshot, with_conversion
@@ -223,7 +223,7 @@ def _model_notes(
 def _unknown_type(model_type: str, census: Census) -> Iterator[str]:
     """What is said of a model type nobody here knows: never that it is like another."""
     yield f"Model type {model_type or 'none'!r} is not known: weights are exact, the cache is unknown and not counted."
-    shapes = read_headers(model_type, census)
+    shapes = architecture_by_shapes(model_type, census)
     if shapes:
         a_token = bytes_per_token(shapes, Workload(), stored=census.main_dtype)
         yield (

@@ -64,7 +64,7 @@ class LayerShapes:
     opaque: bool = False
 
 
-def read_headers(model_type: str, census: Census) -> Architecture | None:
+def architecture_by_shapes(model_type: str, census: Census) -> Architecture | None:
     """A model of a type nobody knows as its shapes show it, or None where they do not show what it keeps."""
     layers = layer_shapes(census)
     embedding = _embedding(census)

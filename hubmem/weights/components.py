@@ -19,12 +19,12 @@ _MODULES = "modules.json"
 _MODULE_WEIGHTS = re.compile(r"\d+_\w+/(model\.safetensors|pytorch_model\.bin)$")
 
 
-def guide(paths: Iterable[str], selection: Selection) -> str | None:
+def list_file(paths: Iterable[str], selection: Selection) -> str | None:
     """The small file that lists a repo's components, or None where the repo is one model.
 
-    >>> guide(["model_index.json", "unet/diffusion_pytorch_model.safetensors"], Selection())
+    >>> list_file(["model_index.json", "unet/diffusion_pytorch_model.safetensors"], Selection())
     'model_index.json'
-    >>> guide(["modules.json", "model.safetensors", "1_Pooling/config.json"], Selection()) is None
+    >>> list_file(["modules.json", "model.safetensors", "1_Pooling/config.json"], Selection()) is None
     True
     """
     names = set(paths)
@@ -36,9 +36,7 @@ def guide(paths: Iterable[str], selection: Selection) -> str | None:
     return _MODULES if has_modules else None
 
 
-def components(
-    paths: Iterable[str], guide_name: str, guide_text: str, selection: Selection
-) -> tuple[Layout, ...]:
+def components(paths: Iterable[str], path: str, text: str, selection: Selection) -> tuple[Layout, ...]:
     """The layouts of a repo's components, in the order their list names them.
 
     Raises:
@@ -46,12 +44,12 @@ def components(
         NoWeights: no component has weights that can be read.
     """
     names = frozenset(paths)
-    listed = _pipeline(guide_text) if guide_name == _PIPELINE else _modules(guide_text)
+    listed = _pipeline(text) if path == _PIPELINE else _modules(text)
     found = tuple(
         layout for part, kind in listed if (layout := _component(names, part, kind, selection)) is not None
     )
     if not found:
-        raise NoWeights(f"No component that {guide_name} lists has weights that can be read.")
+        raise NoWeights(f"No component that {path} lists has weights that can be read.")
     return found
 
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hubmem import templates
-from hubmem.weights import quantization as quantized
 from hubmem.weights.census import Census, TensorGroup
-from hubmem.weights.quantization import Quantization
+from hubmem.weights.quantization import Quantization, unpack_census
 from hubmem.weights.roles import Role
 
 # The layers of a decoder without an encoder: layers beyond the config's number are extra heads for drafting.
@@ -42,7 +41,7 @@ def count(
         tied_embeddings: whether the output head is the input embedding (`tie_word_embeddings`).
         layers: the number of layers the config names (`num_hidden_layers`), or None.
     """
-    census = quantized.apply(census, quantization)
+    census = unpack_census(census, quantization)
     census = with_draft_layers(census, layers) if layers else census
     return count_tied_once(census, tied_embeddings=tied_embeddings)
 

@@ -275,7 +275,7 @@ METHODS = {name: row for row in _METHODS for name in row.names}
 _SCALES_ONLY = "F8_E8M0"
 
 
-def apply(census: Census, quantization: Quantization | None) -> Census:
+def unpack_census(census: Census, quantization: Quantization | None) -> Census:
     """The census with packed weights unpacked; scales, zero points and integers that are no weights apart."""
     if census.format == "gguf":
         # A config.json beside GGUF files is the one of the model they were made from.

@@ -14,7 +14,7 @@ from hubmem.errors import MalformedWeights, NoWeights
 from hubmem.hub.source import HeadRequest, Origin, Source
 from hubmem.weights import counting, one_call
 from hubmem.weights.census import Census, dump_groups, fold_file, load_groups
-from hubmem.weights.components import components, guide
+from hubmem.weights.components import components, list_file
 from hubmem.weights.formats import FORMATS, Contents, Format
 from hubmem.weights.index import Index, parse_index
 from hubmem.weights.layout import EVERYTHING, Layout, Selection, choose
@@ -77,12 +77,12 @@ def read_weights(source: Source, selection: Selection = EVERYTHING) -> Weights:
         HubmemError: the source cannot be read.
     """
     paths = source.listing().files
-    guide_name = guide(paths, selection)
-    guide_text = source.text(guide_name) if guide_name else None
-    if guide_name is None or guide_text is None:
+    list_path = list_file(paths, selection)
+    list_text = source.text(list_path) if list_path else None
+    if list_path is None or list_text is None:
         layout = choose(paths, selection)
         return Weights(census=read_census(source, layout), layout=layout)
-    layouts = components(paths, guide_name, guide_text, selection)
+    layouts = components(paths, list_path, list_text, selection)
     if len(layouts) == 1:
         return Weights(census=read_census(source, layouts[0]), layout=layouts[0])
     censuses = [

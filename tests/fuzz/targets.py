@@ -25,7 +25,7 @@ from hubmem.weights.components import components
 from hubmem.weights.formats import FORMATS
 from hubmem.weights.index import parse_index
 from hubmem.weights.layout import Selection
-from hubmem.weights.quantization import apply
+from hubmem.weights.quantization import unpack_census
 from hubmem.weights.quantization_config import read_quantization
 from hubmem.weights.safetensors import Tensor, read_tensors
 
@@ -226,7 +226,7 @@ def _packed_censuses() -> tuple[Census, ...]:
 def _read_quantization(data: bytes) -> None:
     config = parse_config(_text(data)).raw
     for quantization in (read_quantization(config), read_quantization(None, config)):
-        assert all(apply(census, quantization).parameters >= 0 for census in _packed_censuses())
+        assert all(unpack_census(census, quantization).parameters >= 0 for census in _packed_censuses())
         json.dumps(quantization.summary() if quantization else None, allow_nan=False)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Span
-from hubmem.models.structural import disagreements, read_headers
+from hubmem.models.structural import architecture_by_shapes, disagreements
 
 from tests.models.architectures import architecture_of
 from tests.models.test_sweep import ROWS
@@ -28,7 +28,7 @@ def test_headers_and_config_of_a_measured_model_agree(row: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("row", [param for param in READ if "@" not in str(param.id)])
 def test_what_shapes_show_is_what_the_config_says_but_for_windows(row: dict[str, Any]) -> None:
-    shown = read_headers("unheard-of", census_of_rows(row["header"]))
+    shown = architecture_by_shapes("unheard-of", census_of_rows(row["header"]))
     if shown is None:
         return
     stated = architecture_of(row["config"])
@@ -89,14 +89,14 @@ STATE_OF_UNKNOWN_SIZE: list[Row] = [
     ],
 )
 def test_the_cache_of_an_unknown_type_at_10_tokens(tensors: list[Row], nbytes: int) -> None:
-    shown = read_headers("unheard-of", census_of_rows(tensors))
+    shown = architecture_by_shapes("unheard-of", census_of_rows(tensors))
     assert shown is not None
     assert shown.kept(Span(tokens=10)).nbytes(cache_bits=16, model_bits=16) == nbytes
     assert (shown.vocab_size, shown.hidden_size, len(shown.layers)) == (320, 64, 4)
 
 
 def test_a_state_whose_size_shapes_do_not_show_is_not_guessed() -> None:
-    assert read_headers("unheard-of", census_of_rows(STATE_OF_UNKNOWN_SIZE)) is None
+    assert architecture_by_shapes("unheard-of", census_of_rows(STATE_OF_UNKNOWN_SIZE)) is None
 
 
 CONFIG = {

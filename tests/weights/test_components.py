@@ -4,7 +4,7 @@ import json
 
 import pytest
 from hubmem.errors import MalformedConfig, NoWeights
-from hubmem.weights.components import components, guide
+from hubmem.weights.components import components, list_file
 from hubmem.weights.layout import Layout, Selection
 
 # runwayml/stable-diffusion-v1-5, as published.
@@ -38,7 +38,7 @@ STABLE_DIFFUSION = [
 
 
 def found(paths: list[str], text: str, selection: Selection) -> dict[str, tuple[str, str | None]]:
-    name = guide(paths, selection)
+    name = list_file(paths, selection)
     assert name is not None
     return {
         layout.part: (layout.kind, first_file(layout)) for layout in components(paths, name, text, selection)
@@ -109,7 +109,7 @@ def test_sentence_transformers_modules_with_weights_are_components() -> None:
     ],
 )
 def test_one_model_needs_no_list(paths: list[str], selection: Selection) -> None:
-    assert guide(paths, selection) is None
+    assert list_file(paths, selection) is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hubmem.errors import UsageError
 from hubmem.units import GIB
 from hubmem.weights.census import Census, TensorGroup, fold_file
 from hubmem.weights.precision import BY_NAME, Target, parse
-from hubmem.weights.quantization import apply
+from hubmem.weights.quantization import unpack_census
 from hubmem.weights.quantization_config import read_quantization
 from hubmem.weights.safetensors import Tensor
 
@@ -128,7 +128,7 @@ def test_an_unknown_precision_is_refused_with_the_known_ones(text: str) -> None:
 
 
 def counted(repo: str) -> Census:
-    return apply(stored_census(repo), read_quantization(RECORDS[repo]["config"]))
+    return unpack_census(stored_census(repo), read_quantization(RECORDS[repo]["config"]))
 
 
 def weight(census: Census, name: str) -> int:

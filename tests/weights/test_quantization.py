@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hubmem.weights.quantization import METHODS, Quantization, apply
+from hubmem.weights.quantization import METHODS, Quantization, unpack_census
 from hubmem.weights.quantization_config import read_quantization
 
 from tests.weights.censuses import census_of_rows
@@ -13,7 +13,7 @@ from tests.weights.records import RECORDS, stored_census
 def unpacked(
     config: dict[str, Any], *tensors: tuple[str, str, tuple[int, ...]]
 ) -> list[tuple[int, ...] | None]:
-    census = apply(census_of_rows(tensors), read_quantization({"quantization_config": config}))
+    census = unpack_census(census_of_rows(tensors), read_quantization({"quantization_config": config}))
     return [group.unpacked for group in census.groups]
 
 
@@ -229,7 +229,7 @@ def test_where_the_header_does_not_tell_the_shape_the_number_of_weights_is_right
 ) -> None:
     end = "W_q" if config["quant_method"] == "hqq" else "weight"
     census = census_of_rows([(f"model.layers.0.mlp.down_proj.{end}", dtype, shape)])
-    counted = apply(census, read_quantization({"quantization_config": config}))
+    counted = unpack_census(census, read_quantization({"quantization_config": config}))
     assert counted.parameters == parameters
     assert len(counted.groups[0].unpacked or ()) == 2
 
@@ -258,7 +258,7 @@ def test_experts_narrower_than_the_rest_are_unpacked_alone(key: str) -> None:
 def test_the_dtype_of_experts_may_stand_in_the_model_config() -> None:
     config = {"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8"}}
     census = census_of_rows([("layers.0.ffn.experts.0.w1.weight", "I8", (2304, 2560))])
-    assert apply(census, read_quantization(config)).parameters == 2304 * 5120
+    assert unpack_census(census, read_quantization(config)).parameters == 2304 * 5120
 
 
 def test_modules_of_other_bits_are_unpacked_by_theirs() -> None:
@@ -296,7 +296,7 @@ def test_overrides_of_gptqmodel_and_mlx() -> None:
 
 def test_block_exponents_are_no_parameters_even_without_a_config() -> None:
     census = census_of_rows([("a.weight", "F4", (64, 64)), ("a.scale", "F8_E8M0", (64, 2))])
-    assert apply(census, None).parameters == 64 * 64
+    assert unpack_census(census, None).parameters == 64 * 64
 
 
 INTEGERS = [
@@ -311,21 +311,21 @@ INTEGERS = [
 def test_integers_that_no_method_packed_are_buffers(config: Any) -> None:
     weight = ("model.layers.0.mlp.up_proj.weight", "BF16", (256, 256))
     quantization = read_quantization({"quantization_config": config})
-    census = apply(census_of_rows([weight, *INTEGERS]), quantization)
+    census = unpack_census(census_of_rows([weight, *INTEGERS]), quantization)
     assert (census.parameters, census.buffers) == (256 * 256, 2 + 49 * 49 + 64 + 16)
     assert not any("integers" in note for note in census.notes)
 
 
 def test_a_checkpoint_of_integers_without_a_config_is_counted_as_stored_and_said() -> None:
     packed = ("model.layers.0.mlp.up_proj.qweight", "I32", (32, 256))
-    census = apply(census_of_rows([packed, ("model.norm.weight", "BF16", (256,))]), None)
+    census = unpack_census(census_of_rows([packed, ("model.norm.weight", "BF16", (256,))]), None)
     assert census.parameters == 32 * 256 + 256
     assert any("no config tells how they are packed" in note for note in census.notes)
 
 
 def test_an_unknown_method_is_said_and_counted_as_stored() -> None:
     quantization = read_quantization({"quantization_config": {"quant_method": "vptq", "bits": "x"}})
-    census = apply(census_of_rows([("a.indices", "I32", (8, 8))]), quantization)
+    census = unpack_census(census_of_rows([("a.indices", "I32", (8, 8))]), quantization)
     assert census.parameters == 64
     assert census.notes == (
         "Quantization 'vptq' is not known: its packed weights are counted as they are stored.",
@@ -334,7 +334,7 @@ def test_an_unknown_method_is_said_and_counted_as_stored() -> None:
 
 def test_a_plain_repo_is_left_as_it_is() -> None:
     census = stored_census("meta-llama/Llama-3.1-8B")
-    assert apply(census, None) == census
+    assert unpack_census(census, None) == census
 
 
 # As the Hub counts them: huggingface.js, packages/hub/src/lib/parse-safetensors-metadata.spec.ts.
@@ -349,7 +349,7 @@ def test_a_plain_repo_is_left_as_it_is() -> None:
     ],
 )
 def test_a_quantized_repo_has_the_published_parameters(repo: str, packed: int, plain: int) -> None:
-    census = apply(stored_census(repo), read_quantization(RECORDS[repo]["config"]))
+    census = unpack_census(stored_census(repo), read_quantization(RECORDS[repo]["config"]))
     in_integers = sum(group.parameters for group in census.groups if group.dtype in ("I32", "U8"))
     assert (in_integers, census.parameters - in_integers) == (packed, plain)
 
@@ -365,7 +365,7 @@ SIBLINGS = [
 
 @pytest.mark.parametrize(("repo", "base"), SIBLINGS)
 def test_a_quantized_repo_has_the_parameters_of_its_base_role_by_role(repo: str, base: str) -> None:
-    census = apply(stored_census(repo), read_quantization(RECORDS[repo]["config"]))
+    census = unpack_census(stored_census(repo), read_quantization(RECORDS[repo]["config"]))
     assert census.by_role() == stored_census(base).by_role()
 
 
