@@ -229,7 +229,7 @@ def _honours_range(response: Any, start: int, stop: int) -> bool:
         return bool(response.headers.get("content-range", "").startswith(f"bytes {start}-"))
     # A file no longer than the range may come whole: nothing beyond the range was asked for or sent.
     length = response.headers.get("content-length", "")
-    return start == 0 and length.isdecimal() and int(length) <= stop
+    return length.isdecimal() and int(length) <= stop - start
 
 
 def _read_at_most(response: Any, most: int, path: str) -> bytes:
