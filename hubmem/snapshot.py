@@ -62,18 +62,18 @@ def take_snapshot(opened: Opened, selection: Selection = EVERYTHING) -> Snapshot
     """
     if opened.source is None:
         assert opened.refusal is not None
-        return _stand_in(opened.refusal, opened, None)
+        return _stand_in(opened.refusal, opened, selection)
     try:
         return _read(opened.source, opened, selection)
     except GatedRepo as error:
-        return _stand_in(error, opened, opened.source.listing())
+        return _stand_in(error, opened, selection, opened.source.listing())
     except NotCached as error:
-        return _stand_in(error, opened, None)
+        return _stand_in(error, opened, selection)
     except HubUnreachable as error:
         with suppress(HubmemError):
             stored = _read(open_stored(opened.repo, opened.access), opened, selection)
             return replace(stored, stands_in=f"{error} The answer is from what was stored before.")
-        return _stand_in(error, opened, None)
+        return _stand_in(error, opened, selection)
 
 
 def with_conversion(snapshot: Snapshot, opened: Opened) -> Snapshot:
@@ -145,12 +145,19 @@ def _quantization_file(source: Source, listing: Listing) -> Mapping[str, Any] | 
     return json_text.parse(text, path, dict) if text is not None else None
 
 
-def _stand_in(error: HubmemError, opened: Opened, listing: Listing | None) -> Snapshot:
-    """The bundled snapshot of a repo that cannot be read, beside what the Hub's public listing says of it."""
-    source = bundled.find(listing.repo if listing else opened.repo) if opened.access.bundled else None
+def _stand_in(
+    error: HubmemError, opened: Opened, selection: Selection, listing: Listing | None = None
+) -> Snapshot:
+    """The bundled snapshot of a repo that cannot be read, beside what the Hub's public listing says of it.
+
+    Raises:
+        HubmemError: the same error; no snapshot is bundled, or of the repo's files others are picked.
+    """
+    may_stand_in = opened.access.bundled and selection == EVERYTHING
+    source = bundled.find(listing.repo if listing else opened.repo) if may_stand_in else None
     if source is None:
         raise _with_public_counts(error, listing)
-    snapshot = _read(source, opened, EVERYTHING)
+    snapshot = _read(source, opened, selection)
     published = listing.published_counts if listing else {}
     return replace(
         snapshot,

@@ -5,6 +5,7 @@ from hubmem.errors import GatedRepo, HubUnreachable
 from hubmem.hub import bundled
 from hubmem.hub.opening import Access, open_model
 from hubmem.snapshot import take_snapshot
+from hubmem.weights.layout import Selection
 
 from tests.hub_server import HubServer
 from tests.hub_server.examples import SMALL
@@ -35,6 +36,11 @@ class TestWithoutTheHub:
     def test_a_repo_that_is_not_bundled_is_an_error(self):
         with pytest.raises(HubUnreachable):
             take_snapshot(open_model("org/small", Access()))
+
+    def test_files_that_are_picked_have_no_stand_in(self):
+        """A bundled snapshot is of the files that loaders take."""
+        with pytest.raises(HubUnreachable):
+            take_snapshot(open_model(GPT2, Access()), Selection(variant="fp16"))
 
     def test_offline_is_answered_too(self):
         assert take_snapshot(open_model(GPT2, Access(offline=True))).listing.origin.value == "bundled"
