@@ -95,7 +95,7 @@ _ROWS = (
         version="5.23",
         plan=transformers.plan,
         cache_policy=CachePolicy.TRANSFORMERS,
-        settings=frozenset({"gpu_layers"}),
+        settings=frozenset({"gpu_layers", "images", "image_size"}),
     ),
     _vllm(vllm_profile.V1),
     _vllm(vllm_profile.V0),

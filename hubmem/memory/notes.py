@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
+from hubmem.memory.images import seen_by
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Recurrent
+from hubmem.weights.roles import Role
 
 _SCAN = (
     "Layers without attention are planned with their kernels (mamba-ssm, flash-linear-attention); without them"
     " transformers scans in plain operators, which take several times as much."
 )
+_TEXT_ALONE = "Images are not counted: this is the plan of text alone."
 # Short convolutions have no scan: plain operators are all they need.
 _WITHOUT_SCAN = ("short_convolution", "compressed_convolution", "ngram_features")
 
@@ -33,6 +36,21 @@ def _notes(rank: Rank, architecture: Architecture) -> Iterator[str]:
         yield _SCAN
     if rank.workload.attention != "eager" and not computation_of(architecture, rank.census).fused_kernels:
         yield _SCORES.format(architecture.model_type)
+    yield from _of_images(rank, architecture)
+
+
+def _of_images(rank: Rank, architecture: Architecture) -> Iterator[str]:
+    seen = seen_by(architecture, rank.workload)
+    if seen is None and any(group.role is Role.VISION for group in rank.census.kinds):
+        known = architecture.tower is not None
+        yield _TEXT_ALONE + (" --images says how many a sequence has." if known else "")
+    if seen is not None:
+        width, height = rank.workload.image_size
+        pictures = f"{seen.crops} pictures, " if seen.crops > 1 else ""
+        yield (
+            f"An image of {width:,} × {height:,} pixels is {pictures}{seen.tokens:,} of the"
+            f" {rank.workload.context:,} tokens of a sequence."
+        )
 
 
 def _scanned(architecture: Architecture) -> Iterator[bool]:

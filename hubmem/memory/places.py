@@ -1,19 +1,21 @@
 """Where in a model weights lie: its embedding, each of its layers, its end."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from hubmem.memory.sharding import Rank
+from hubmem.models.architecture import Architecture
 from hubmem.weights.census import TensorGroup
 from hubmem.weights.roles import Role
 
-EMBEDDING, END = "embedding", "end"
+EMBEDDING, VISION, END = "embedding", "vision", "end"
 
 
 def by_place(rank: Rank, parts: Iterable[tuple[TensorGroup, int]]) -> Mapping[str, int]:
     """Bytes of groups on one rank by place: `embedding`, `encoder 3`, `decoder 7`, `end`, in that order.
 
-    Weights that all layers share lie in the last, whose backward is the first to need them.
+    Weights that all layers share lie in the last, whose backward is the first to need them. Where images are seen,
+    `vision 5` is a layer of their tower, and `vision` all else of it.
     """
     architecture = rank.architecture
     assert architecture is not None
@@ -23,6 +25,10 @@ def by_place(rank: Rank, parts: Iterable[tuple[TensorGroup, int]]) -> Mapping[st
     for group, undivided in parts:
         nbytes = rank.part(group, undivided)
         numbers = group.layers
+        if rank.workload.images and group.role is Role.VISION:
+            for place in _in_tower(architecture, numbers):
+                places[place] += nbytes // len(numbers or (0,))
+            continue
         if numbers is None:
             places[EMBEDDING if group.role is Role.EMBEDDING else END] += nbytes
             continue
@@ -33,6 +39,14 @@ def by_place(rank: Rank, parts: Iterable[tuple[TensorGroup, int]]) -> Mapping[st
         for number in here:
             places[f"{side} {number}"] += nbytes // len(here)
     return places
+
+
+def _in_tower(architecture: Architecture, numbers: Sequence[int] | None) -> Sequence[str]:
+    """The places of a group of the tower: its layers, if it has one in each of them."""
+    layers = len(architecture.tower.body.layers) if architecture.tower else 0
+    if numbers is None or len(numbers) != layers:
+        return [VISION] * len(numbers or (0,))
+    return [f"{VISION} {number}" for number in numbers]
 
 
 def shares_weights(rank: Rank) -> bool:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hubmem.memory import optimizers
-from hubmem.memory.places import EMBEDDING, END, by_place, shares_weights
+from hubmem.memory.images import Images, images_of
+from hubmem.memory.places import EMBEDDING, END, VISION, by_place, shares_weights
 from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import (
@@ -14,6 +15,7 @@ from hubmem.memory.programs.heads import (
     trace_encoder_end,
     trace_loss,
     trace_outputs,
+    trace_projection,
 )
 from hubmem.memory.programs.reading import embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
@@ -64,6 +66,9 @@ class _Model:
             source=(rank.workload.encoder_context or rank.workload.context) if architecture.encoder else 0,
             causal=architecture.generates,
         )
+        # Without gradients of its own a tower's layers keep nothing: what adapters are beside is the text.
+        frozen = replace(regime.arithmetic, adapters=None, trains=regime.arithmetic.base_trains)
+        self._images = images_of(architecture, rank.census, rank.workload, frozen)
 
     def segments(self) -> Iterator[Segment]:
         if self._architecture.encoder:
@@ -77,6 +82,8 @@ class _Model:
             yield self._of("encoder norm", encoder, trace_encoder_end(self._ends, self._regime.arithmetic))
         if self._stage.first:
             yield self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
+            if self._images:
+                yield from self._tower(self._images)
         yield from self._bias_of_positions(self._decoder)
         yield from self._layers(self._decoder, "decoder")
         if not self._stage.last:
@@ -90,6 +97,17 @@ class _Model:
         if self._regime.arithmetic.autocast:
             outputs = self._of("outputs", self._decoder, trace_outputs(self._ends, self._regime.arithmetic))
             yield replace(outputs, within_autocast=False)
+
+    def _tower(self, images: Images) -> Iterator[Segment]:
+        """The tower's layers, and the projection of what comes out of them to the language model's width."""
+        yield from self._layers(images.stack, VISION)
+        yield Segment(
+            name="projection of images",
+            trace=trace_projection(images.tower.body.hidden_size, images.hidden, images.arithmetic),
+            counts={**self._decoder.counts, Extent.TOKENS: images.count * images.seen.tokens},
+            gradients=self._gradients.get(VISION, 0),
+            closed_over=(images.pixels,),
+        )
 
     def _input(self, encoder: Stack) -> Segment:
         if not self._computation.convolved_input:
@@ -127,9 +145,9 @@ class _Model:
         return Segment(name=name, trace=trace, counts=stack.counts, gradients=0)
 
     def _layers(self, stack: Stack, side: str) -> Iterator[Segment]:
-        arithmetic = self._regime.arithmetic
-        itemsize = stream_itemsize(self._computation, arithmetic)
-        x = Storage("layer's input", "h", self._architecture.hidden_size, itemsize, Extent.STREAM)
+        arithmetic = stack.arithmetic
+        itemsize = stream_itemsize(stack.computation, arithmetic)
+        x = Storage("layer's input", "h", stack.architecture.hidden_size, itemsize, Extent.STREAM)
         masks = stack.masks()
         biases = tuple(held for held in stack.referred() if held.extent in _BIASES)
         for number, block in enumerate(stack.blocks()):

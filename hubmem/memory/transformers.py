@@ -5,10 +5,12 @@ Source: transformers 5.23 with eager PyTorch 2.13; keys and values in a DynamicC
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from hubmem.memory.cache import cache_term, window_tail_term
 from hubmem.memory.device import RESERVED_BY_INFERENCE, overheads
 from hubmem.memory.device_map import mapped_weights
+from hubmem.memory.images import Images, images_of
 from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.blocks import Caching, trace_layer, trace_relative_bias
@@ -84,6 +86,7 @@ class _Inference:
             layer_inputs=len(architecture.layers) * self._computation.layer_inputs,
         )
         self._stage = rank.stage
+        self._images = images_of(architecture, rank.census, rank.workload, self._arithmetic)
         self._decoder = Stack(
             architecture=architecture,
             computation=self._computation,
@@ -100,10 +103,24 @@ class _Inference:
 
     def moments(self) -> Iterator[Moment]:
         """Of each pass, the largest moment of each distinct layer and of the logits."""
+        if self._images and self._stage.first:
+            yield from self._tower(self._images)
         for each in self._passes():
             yield from self._layers(each)
             if each.ends and self._stage.last:
                 yield self._logits(each)
+
+    def _tower(self, images: Images) -> Iterator[Moment]:
+        """Of the pass of the images: its first layer, beside the text's embeddings, and what it hands over."""
+        stack = images.stack
+        text = self._decoder.counts[Extent.TOKENS] * self._architecture.hidden_size
+        embeddings = Storage("embeddings", "T·h", text, self._arithmetic.itemsize, Extent.ONCE)
+        each = _Pass(phase="prefill", stack=stack, prefix="images: ", ends=False)
+        for block in islice(stack.blocks(), 1):
+            counts = stack.counts_of(block)
+            alive = trace_layer(block, stack.arithmetic).largest_forward(counts)
+            held = (*alive.storages, *stack.referred(), embeddings)
+            yield self._moment(each, alive, held, counts)
 
     def _passes(self) -> Iterator[_Pass]:
         """An encoder's pass, the prompt's, and a token's."""
@@ -144,6 +161,8 @@ class _Inference:
         stack = each.stack
         referred = (*self._encoded(stack), *(stack.referred() if stack.tokens > 1 else ()))
         referred += stack.masks()
+        if self._images and stack.tokens > 1:
+            referred += self._images.held
         for block in stack.blocks():
             counts = stack.counts_of(block)
             alive = trace_layer(block, self._arithmetic).largest_forward(counts)
@@ -155,7 +174,10 @@ class _Inference:
     def _logits(self, each: _Pass) -> Moment:
         trace = trace_logits(self._ends, self._arithmetic, sampled=each.stack.causal)
         alive = trace.largest_forward(each.stack.counts)
-        return self._moment(each, alive, (*alive.storages, *self._encoded(each.stack)), each.stack.counts)
+        held = (*alive.storages, *self._encoded(each.stack))
+        if self._images and each.phase == "prefill":
+            held += self._images.held
+        return self._moment(each, alive, held, each.stack.counts)
 
     def _encoded(self, stack: Stack) -> tuple[Storage, ...]:
         """An encoder's output, which generation refers to until it ends."""
@@ -165,12 +187,14 @@ class _Inference:
         return (Storage("encoder output", "h", h, e, Extent.SOURCE),)
 
     def _moment(self, each: _Pass, alive: Alive, storages: tuple[Storage, ...], counts: Counts) -> Moment:
-        inputs = Storage("token ids and mask", "1", 2, 8, Extent.KEYS)
+        inputs = [Storage("token ids and mask", "1", 2, 8, Extent.KEYS)]
+        if self._images:
+            inputs.append(self._images.pixels)
         activations = Term(
             name="activations",
-            nbytes=sum(s.each * counts[s.extent] for s in (*storages, inputs)),
+            nbytes=sum(s.each * counts[s.extent] for s in (*storages, *inputs)),
             basis=Basis.DERIVED,
-            formula=formula((*storages, inputs), counts),
+            formula=formula((*storages, *inputs), counts),
             source=_SOURCE,
         )
         return Moment(

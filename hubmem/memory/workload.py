@@ -9,6 +9,7 @@ from hubmem.models.mixers import CachePolicy
 # The default context: long enough for a chat with a document, short enough for small cards.
 DEFAULT_CONTEXT = 8192
 _LARGEST = 2**40
+_LARGEST_SIDE = 2**16
 _COUNTS = (
     "batch",
     "context",
@@ -42,6 +43,8 @@ class Workload:
         batch: sequences at once.
         context: tokens of each, the prompt and what is generated together.
         encoder_context: tokens of an encoder's input; None for the model's usual length.
+        images: in each sequence, whose tokens are a part of its context.
+        image_size: of each, width and height in pixels.
         weight_dtype: precision the weights are held in; None for as stored.
         kv_dtype: dtype of the cache; None for what the engine would choose.
         padded: whether sequences of a batch differ in length and the shorter are filled up.
@@ -72,6 +75,8 @@ class Workload:
     batch: int = 1
     context: int = DEFAULT_CONTEXT
     encoder_context: int | None = None
+    images: int = 0
+    image_size: tuple[int, int] = (1024, 1024)
     weight_dtype: str | None = None
     kv_dtype: str | None = None
     cache_policy: CachePolicy = CachePolicy.LOGICAL
@@ -115,6 +120,10 @@ class Workload:
             value = getattr(self, name)
             if value is not None and not 0 < value <= _LARGEST:
                 raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {value}.")
+        if not 0 <= self.images <= _LARGEST or not all(0 < side <= _LARGEST_SIDE for side in self.image_size):
+            raise UsageError(
+                "--images is a number of images, and --image-size their width and height in pixels."
+            )
         for name in ("gpu_memory_utilization", "mem_fraction_static"):
             part = getattr(self, name)
             if part is not None and not 0 < part <= 1:

@@ -4,10 +4,13 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import TypeGuard, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from hubmem.models.mixers import Attention, Kept, LatentAttention, Mixer, Span
 from hubmem.models.switches import Switches
+
+if TYPE_CHECKING:
+    from hubmem.models.towers import Tower
 
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -71,6 +74,7 @@ class Architecture:
         encoder: of an encoder that is run once a sequence.
         generates: whether it makes tokens one by one and so keeps a cache.
         switches: what its config switches in its class's code.
+        tower: for images, where it is known how many tokens they become.
     """
 
     model_type: str
@@ -84,6 +88,7 @@ class Architecture:
     encoder: tuple[Layer, ...] = ()
     generates: bool = True
     switches: Switches = field(default_factory=Switches)
+    tower: "Tower | None" = None
 
     def kept(self, span: Span) -> Kept:
         """What all layers hold in the cache for one sequence; nothing for a model that does not generate."""

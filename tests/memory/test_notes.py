@@ -1,6 +1,7 @@
 """What a plan says of layers that it takes for granted."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hubmem.memory.notes import notes
@@ -8,14 +9,22 @@ from hubmem.memory.sharding import ranks
 from hubmem.memory.workload import AttentionCode, Workload
 from hubmem.models.architecture import Architecture, Layer
 from hubmem.models.mixers import Kept, Recurrent
+from hubmem.models.towers import Tiled, Tower
+from hubmem.weights.census import Census, fold_file
+from hubmem.weights.safetensors import Tensor
 
 from tests.memory.models import llama
 
-LLAMA, CENSUS = llama(layers=1)
+LLAMA, TENSORS = llama(layers=1)
+PATCHES = fold_file([Tensor("vision_tower.patch_embed.weight", "BF16", (8, 3, 14, 14))], "model.safetensors")
+SEEING = replace(
+    LLAMA,
+    tower=Tower(body=LLAMA, patch_values=588, sight=Tiled(side=448, most=12, patches=1025, tokens=256)),
+)
 
 
-def _notes(architecture: Architecture | None, attention: AttentionCode = "sdpa") -> tuple[str, ...]:
-    [rank] = ranks(architecture, CENSUS, Workload(attention=attention))
+def _notes(architecture: Architecture | None, census: Census = TENSORS, **workload: Any) -> tuple[str, ...]:
+    (rank,) = ranks(architecture, census, Workload(**workload))
     return notes(rank, unknown="unknown")
 
 
@@ -36,8 +45,22 @@ def test_unknown_layers_are_said_to_be_unknown() -> None:
 def test_a_family_without_fused_attention_says_so_unless_eager_is_asked(
     attention: AttentionCode, said: int
 ) -> None:
-    found = _notes(replace(LLAMA, model_type="gpt_oss"), attention)
+    found = _notes(replace(LLAMA, model_type="gpt_oss"), attention=attention)
     assert sum("no fused attention for gpt_oss" in note for note in found) == said
+
+
+def test_a_plan_without_images_says_so_of_a_model_that_sees_them() -> None:
+    census = replace(TENSORS, groups=(*TENSORS.groups, *PATCHES))
+    (unknown,), (known,) = _notes(LLAMA, census), _notes(SEEING, census)
+    assert unknown == "Images are not counted: this is the plan of text alone."
+    assert known == f"{unknown} --images says how many a sequence has."
+
+
+def test_a_plan_with_images_says_how_many_tokens_each_is() -> None:
+    (note,) = _notes(SEEING, images=2, image_size=(1024, 1024))
+    assert note == (
+        "An image of 1,024 × 1,024 pixels is 10 pictures, 2,560 of the 8,192 tokens of a sequence."
+    )
 
 
 def test_a_scan_is_said_to_be_planned_with_its_kernel() -> None:

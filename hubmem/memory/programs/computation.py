@@ -112,6 +112,7 @@ class Computation:
         groups_heads: whether that kernel is told that query heads share keys.
         by_head: whether queries, keys and values are copied into an order by heads before attention.
         always_masked: whether it is given a mask even where it could do without.
+        two_way_images: whether a token of an image sees those after it, which takes a mask.
         softmax_float32: whether unfused attention takes the softmax in float32.
         softcap: whether attention scores go through tanh.
         sinks: whether each head has a learned score that stands beside the tokens'.
@@ -161,6 +162,7 @@ class Computation:
     groups_heads: bool = True
     by_head: bool = False
     always_masked: bool = False
+    two_way_images: bool = False
     scores: Scores = Scores.SCALED
     softmax_float32: bool = True
     softcap: bool = False

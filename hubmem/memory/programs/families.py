@@ -99,6 +99,14 @@ _BART = Computation(
     mlp_input_held=False,
 )
 
+# Towers of images: Dosovitskiy et al., arXiv 2010.11929.
+_VIT = Computation(
+    norm=Norm.LAYER,
+    rotation=Rotation.NONE,
+    embeddings_held=0,
+    mlp_input_held=False,
+)
+
 _ROWS: dict[str, Computation] = {
     "llama mistral qwen2 smollm3 granite qwen2_moe granitemoe seed_oss": _LLAMA,
     "ernie4_5": replace(_LLAMA, rotation=Rotation.FULL_FLOAT32),
@@ -132,9 +140,11 @@ _ROWS: dict[str, Computation] = {
         softcap=True,
         logits_softcap=True,
     ),
+    "paligemma": replace(_LLAMA, norm=Norm.RMS_FLOAT32, two_way_images=True),
     "gemma3 gemma3_text": replace(
         _LLAMA,
         norm=Norm.RMS_FLOAT32,
+        two_way_images=True,
         residual=Residual.SANDWICH,
         qk_norm=True,
         window_positions=True,
@@ -275,6 +285,16 @@ _ROWS: dict[str, Computation] = {
         embeddings_held=2,
         convolved_input=True,
     ),
+    "siglip_vision_model idefics3_vision smolvlm_vision": _VIT,
+    "clip_vision_model": replace(_VIT, activation=Activation.QUICK_GELU),
+    "internvl_vision": _VIT,
+    "qwen2_vl_vision qwen3_vl_vision": replace(
+        _VIT, projection=Projection.VIEWS, rotation=Rotation.FULL_FLOAT32
+    ),
+    "qwen2_5_vl_vision": replace(
+        _VIT, norm=Norm.RMS, projection=Projection.VIEWS, rotation=Rotation.FULL_FLOAT32
+    ),
+    "pixtral": replace(_VIT, norm=Norm.RMS, rotation=Rotation.FULL),
     "pegasus": replace(_BART, residual=Residual.PRE, embedding_norm=False),
 }
 

@@ -153,6 +153,19 @@ def _as_leaf(tape: Tape, ends: Ends, x: Value) -> Value:
     return x
 
 
+@lru_cache(maxsize=64)
+def trace_projection(width: int, hidden: int, arithmetic: Arithmetic) -> Trace:
+    """From a tower's output, `width` wide, to the tokens of its images: two matrices with a function between.
+
+    Source: Liu et al., LLaVA-1.5, arXiv 2310.03744, section 3.2.
+    """
+    tape = Tape(arithmetic)
+    x = Value(Storage("tower's output", "hᵥ", width, arithmetic.itemsize), width, arithmetic.trains)
+    made = unary(tape, linear(tape, x, "projection in", "h", hidden), "act", saves_input=True)
+    made = linear(tape, made, "projection out", "h", hidden)
+    return tape.finish(unary(tape, made, "image features"))
+
+
 @lru_cache(maxsize=256)
 def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
     """The norm after an encoder's layers, whose output all of a decoder's layers refer to."""

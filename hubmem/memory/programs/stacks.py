@@ -149,7 +149,8 @@ class Stack:
         if self.eager and (self.causal or self.workload.padded):
             return Mask.ADDITIVE
         beyond = window is not None and self.keys >= window
-        if self.workload.padded or beyond or (self.computation.always_masked and self.causal):
+        mixed = self.computation.two_way_images and self.workload.images > 0
+        if self.workload.padded or beyond or mixed or (self.computation.always_masked and self.causal):
             return Mask.BOOLEAN
         return Mask.NONE
 

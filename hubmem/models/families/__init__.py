@@ -21,6 +21,7 @@ from hubmem.models.families.remote_code import REMOTE_CODE
 from hubmem.models.families.sequence_to_sequence import SEQUENCE_TO_SEQUENCE
 from hubmem.models.family import Family
 from hubmem.models.switches import read_switches
+from hubmem.models.towers import read_tower
 
 FAMILIES: tuple[Family, ...] = (
     *DECODERS,
@@ -87,6 +88,7 @@ def _composite(config: Config, family: Family) -> Architecture | None:
         tied_embeddings=tied,
         encoder=_encoder(config) or inner.encoder,
         generates=inner.generates and family.generates(config),
+        tower=read_tower(config),
     )
 
 
