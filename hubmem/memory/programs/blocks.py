@@ -16,7 +16,6 @@ from hubmem.memory.programs.mlp import feed_forward
 from hubmem.memory.programs.norms import head_norm, norm, value_norm
 from hubmem.memory.programs.operators import (
     FLOAT32,
-    HALF,
     add,
     cast,
     constant,
@@ -279,7 +278,7 @@ def _relative_bias(tape: Tape, block: Block) -> Value:
 
 def _no_bias(tape: Tape, mixer: Attention) -> Value:
     """T5: attention across to the encoder adds zeros, made once for all layers."""
-    itemsize = HALF if tape.arithmetic.autocast else tape.arithmetic.itemsize
+    itemsize = tape.arithmetic.linear_itemsize
     return constant("bias of no positions", "a", mixer.heads, itemsize, Extent.CROSS_SQUARE)
 
 

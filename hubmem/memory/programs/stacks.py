@@ -7,7 +7,6 @@ from typing import TypeGuard
 from hubmem.memory.programs.blocks import Block, Caching, Recurrence
 from hubmem.memory.programs.computation import Computation, Rotation
 from hubmem.memory.programs.kernels import Mask
-from hubmem.memory.programs.operators import HALF
 from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Layer
@@ -101,7 +100,7 @@ class Stack:
         if computation.relative_bias:
             held.append(Storage("bias of positions", "a", heads, e, Extent.SQUARE))
             if self.source and self.causal:
-                zeros = HALF if self.arithmetic.autocast else e
+                zeros = self.arithmetic.linear_itemsize
                 held.append(Storage("bias of no positions", "a", heads, zeros, Extent.CROSS_SQUARE))
         if computation.returns_probabilities and self.eager:
             held.append(Storage("probabilities of the layer before", "a", heads, e, Extent.PAIRS))

@@ -193,6 +193,11 @@ class Arithmetic:
     quantized: bool = False
     batched: bool = False
 
+    @property
+    def linear_itemsize(self) -> int:
+        """Bytes of an element of what a linear layer makes; one in 4 bits casts it back to its input's dtype."""
+        return 2 if self.autocast and not self.quantized else self.itemsize
+
 
 @dataclass(slots=True)
 class Tape:
