@@ -1,6 +1,7 @@
 """The memory of training a model: one step, forward, backward and the optimizer's."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from hubmem.errors import UsageError
 from hubmem.memory import optimizers
@@ -73,6 +74,8 @@ class _Run:
             if key not in largest or instant.nbytes > largest[key].nbytes:
                 largest[key] = instant
         yield from map(self._moment, largest.values())
+        if self._optimizer.fused_backward:
+            yield from self._first_step()
         yield self._step()
 
     def _in_flight(self) -> tuple[Term, ...]:
@@ -116,6 +119,27 @@ class _Run:
                 source=_SOURCE,
             ),
         )
+
+    def _first_step(self) -> Iterator[Moment]:
+        """A gradient is used as it is made, the head's while all layers still keep what theirs need.
+
+        That of a head tied to the embedding waits for the embedding's.
+        """
+        for at, head in enumerate(self._segments):
+            if head.name == "loss" and not head.gradients:
+                waiting = self._segments[:at]
+                kept = sum(segment.nbytes(segment.kept) for segment in waiting)
+                instant = Instant(
+                    phase="backward",
+                    name="loss: optimizer",
+                    segment=head,
+                    waiting=waiting,
+                    kept=kept,
+                    gradients=0,
+                    alive=(),
+                )
+                moment = self._moment(instant)
+                yield replace(moment, terms=(*moment.terms, *self._optimizers_own()))
 
     def _step(self) -> Moment:
         """All gradients, and what the optimizer makes beside its states."""

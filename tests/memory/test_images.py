@@ -1,0 +1,106 @@
+"""Images in a plan: their tokens, their tower, and what a model cannot see."""
+
+from dataclasses import replace
+
+import pytest
+from hubmem.errors import UsageError
+from hubmem.memory.inference import plan_inference
+from hubmem.memory.training import plan_training
+from hubmem.memory.workload import Workload
+from hubmem.models.architecture import Architecture, Dense, Layer
+from hubmem.models.mixers import Attention
+from hubmem.models.towers import Tower, Whole
+from hubmem.weights import counting
+from hubmem.weights.census import Census, fold_file
+from hubmem.weights.safetensors import Tensor
+
+from tests.memory.models import llama
+
+TEXT, TENSORS = llama(layers=2, hidden=256, heads=4, kv_heads=4, head_dim=64, mlp=512, vocabulary=1000)
+WIDTH, PATCHES, TOKENS = 512, 1024, 256
+LAYER = Layer(
+    mixers=(Attention(heads=8, kv_heads=8, key_dim=64, value_dim=64),),
+    feed_forward=Dense(width=2048, gated=False),
+)
+BODY = replace(
+    TEXT, model_type="siglip_vision_model", hidden_size=WIDTH, layers=(LAYER,) * 3, generates=False
+)
+SEEING = replace(
+    TEXT,
+    tower=Tower(body=BODY, patch_values=3 * 14 * 14, sight=Whole(patches=PATCHES, tokens=TOKENS)),
+)
+ONE = Workload(images=1, context=512)
+
+
+def _seeing() -> Census:
+    names = [f"vision_tower.encoder.layers.{n}.mlp.fc{k}.weight" for n in range(3) for k in (1, 2)]
+    tower = fold_file([Tensor(name, "BF16", (2048, 512)) for name in names], "model.safetensors")
+    return counting.count(replace(TENSORS, groups=(*TENSORS.groups, *tower)), tied_embeddings=False)
+
+
+def _held(architecture: Architecture, workload: Workload, phase: str) -> int:
+    return plan_inference(architecture, TENSORS, workload).peaks[phase]
+
+
+def test_a_prompt_with_an_image_holds_its_pixels_and_what_it_became() -> None:
+    """While the last layer of a longer text runs."""
+    workload = replace(ONE, context=8192)
+    more = _held(SEEING, workload, "prefill") - _held(SEEING, replace(workload, images=0), "prefill")
+    pixels, output, features = 4 * PATCHES * 588, 2 * PATCHES * WIDTH, 2 * TOKENS * 256
+    assert more == pixels + output + 2 * features
+
+
+def test_many_images_make_their_tower_the_peak_of_a_prompt() -> None:
+    plan = plan_inference(SEEING, TENSORS, replace(ONE, images=2))
+    assert plan.deciding.name.startswith("images: ")
+
+
+def test_after_the_prompt_only_pixels_are_left() -> None:
+    more = _held(SEEING, ONE, "decode") - _held(SEEING, replace(ONE, images=0), "decode")
+    assert more == 4 * PATCHES * 588
+
+
+def test_full_training_keeps_the_activations_of_the_tower() -> None:
+    plan = plan_training(SEEING, _seeing(), replace(ONE, train="full"))
+    (kept,) = {term.formula for term in plan.terms if term.name == "activations kept"}
+    assert "3 × vision layer" in kept
+
+
+def test_lora_beside_the_text_keeps_nothing_of_the_tower() -> None:
+    workload = replace(ONE, train="lora", batch=4)
+    seeing, blind = (
+        plan_training(SEEING, _seeing(), replace(workload, images=images)).allocated_bytes
+        for images in (1, 0)
+    )
+    assert seeing - blind == 4 * 4 * PATCHES * 588
+
+
+def test_gradients_of_the_tower_come_after_those_of_the_text() -> None:
+    plan = plan_training(SEEING, _seeing(), replace(ONE, train="full", context=256))
+    backward = [moment for moment in plan.moments if moment.phase == "backward"]
+    (tower,) = (moment for moment in backward if moment.name.startswith("vision layer"))
+    gradients = next(term.nbytes for term in tower.terms if term.name == "gradients")
+    embedding = 1000 * 256
+    assert gradients >= 2 * (TENSORS.parameters - embedding)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "workload", "words"),
+    [
+        (TEXT, ONE, "--images 1: how many tokens an image is to llama is not known"),
+        (SEEING, replace(ONE, images=3), "--images 3 are 768 tokens, and --context is 512"),
+    ],
+)
+def test_images_that_cannot_be_counted_are_refused(
+    architecture: Architecture, workload: Workload, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        plan_inference(architecture, TENSORS, workload)
+    with pytest.raises(UsageError, match=words):
+        plan_training(architecture, TENSORS, replace(workload, train="full"))
+
+
+@pytest.mark.parametrize("asked", [{"images": -1}, {"image_size": (0, 10)}, {"image_size": (10, 10**9)}])
+def test_sizes_that_mean_nothing_are_refused(asked: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="--image-size"):
+        Workload(**asked)  # type: ignore[arg-type]
