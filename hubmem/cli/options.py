@@ -20,14 +20,6 @@ def _tokens(_: click.Context, __: click.Parameter, value: str | None) -> int | N
         raise click.BadParameter(str(error)) from error
 
 
-def _pixels(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
-    """Read `1280x720`."""
-    width, _x, height = value.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise click.BadParameter(f"{value!r} is no width and height such as 1280x720")
-    return int(width), int(height)
-
-
 def _bundle(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
     return lambda command: reduce(lambda done, option: option(done), reversed(options), command)
 
@@ -140,7 +132,6 @@ workload_options: Callable[[Any], Any] = _bundle(
         metavar="WIDTHxHEIGHT",
         default="1024x1024",
         show_default=True,
-        callback=_pixels,
         help="Of each image, in pixels.",
     ),
     click.option(

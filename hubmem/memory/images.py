@@ -102,7 +102,7 @@ def seen_by(architecture: Architecture, workload: Workload) -> Seen | None:
             f"--images {workload.images}: how many tokens an image is to {architecture.model_type} is not known.",
             hint="Without --images the plan is of text alone.",
         )
-    seen = architecture.tower.sight.see(*workload.image_size)
+    seen = architecture.tower.sight.see(*workload.image_pixels)
     tokens = workload.images * seen.tokens
     if tokens > workload.context:
         raise UsageError(

@@ -45,7 +45,7 @@ def _of_images(rank: Rank, architecture: Architecture) -> Iterator[str]:
         known = architecture.tower is not None
         yield _TEXT_ALONE + (" --images says how many a sequence has." if known else "")
     if seen is not None:
-        width, height = rank.workload.image_size
+        width, height = rank.workload.image_pixels
         pictures = f"{seen.crops} pictures, " if seen.crops > 1 else ""
         yield (
             f"An image of {width:,} × {height:,} pixels is {pictures}{seen.tokens:,} of the"

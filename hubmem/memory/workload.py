@@ -1,5 +1,6 @@
 """What is to be done with a model: one frozen value from the command line to the last formula."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,8 @@ from hubmem.models.mixers import CachePolicy
 # The default context: long enough for a chat with a document, short enough for small cards.
 DEFAULT_CONTEXT = 8192
 _LARGEST = 2**40
-_LARGEST_SIDE = 2**16
+# Width and height in pixels, of at most five digits.
+_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
 _COUNTS = (
     "batch",
     "context",
@@ -44,7 +46,7 @@ class Workload:
         context: tokens of each, the prompt and what is generated together.
         encoder_context: tokens of an encoder's input; None for the model's usual length.
         images: in each sequence, whose tokens are a part of its context.
-        image_size: of each, width and height in pixels.
+        image_size: of each, width and height in pixels, such as `1280x720`.
         weight_dtype: precision the weights are held in; None for as stored.
         kv_dtype: dtype of the cache; None for what the engine would choose.
         padded: whether sequences of a batch differ in length and the shorter are filled up.
@@ -76,7 +78,7 @@ class Workload:
     context: int = DEFAULT_CONTEXT
     encoder_context: int | None = None
     images: int = 0
-    image_size: tuple[int, int] = (1024, 1024)
+    image_size: str = "1024x1024"
     weight_dtype: str | None = None
     kv_dtype: str | None = None
     cache_policy: CachePolicy = CachePolicy.LOGICAL
@@ -120,9 +122,11 @@ class Workload:
             value = getattr(self, name)
             if value is not None and not 0 < value <= _LARGEST:
                 raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {value}.")
-        if not 0 <= self.images <= _LARGEST or not all(0 < side <= _LARGEST_SIDE for side in self.image_size):
+        if not 0 <= self.images <= _LARGEST:
+            raise UsageError(f"--images is a number of images, not {self.images}.")
+        if not _SIZE.fullmatch(self.image_size):
             raise UsageError(
-                "--images is a number of images, and --image-size their width and height in pixels."
+                f"--image-size is a width and a height such as 1280x720, not {self.image_size!r}."
             )
         for name in ("gpu_memory_utilization", "mem_fraction_static"):
             part = getattr(self, name)
@@ -137,6 +141,12 @@ class Workload:
     def mode(self) -> Mode:
         """Whether the model is run or trained."""
         return "training" if self.train else "inference"
+
+    @property
+    def image_pixels(self) -> tuple[int, int]:
+        """Width and height of an image."""
+        width, _, height = self.image_size.partition("x")
+        return int(width), int(height)
 
     @property
     def devices(self) -> int:

@@ -1,6 +1,7 @@
 """Images in a plan: their tokens, their tower, and what a model cannot see."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hubmem.errors import UsageError
@@ -100,7 +101,15 @@ def test_images_that_cannot_be_counted_are_refused(
         plan_training(architecture, TENSORS, replace(workload, train="full"))
 
 
-@pytest.mark.parametrize("asked", [{"images": -1}, {"image_size": (0, 10)}, {"image_size": (10, 10**9)}])
-def test_sizes_that_mean_nothing_are_refused(asked: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="--image-size"):
-        Workload(**asked)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("asked", "option"),
+    [
+        ({"images": -1}, "--images"),
+        ({"image_size": "0x10"}, "--image-size"),
+        ({"image_size": "1024"}, "--image-size"),
+        ({"image_size": "10x1000000"}, "--image-size"),
+    ],
+)
+def test_sizes_that_mean_nothing_are_refused(asked: dict[str, Any], option: str) -> None:
+    with pytest.raises(UsageError, match=option):
+        Workload(**asked)

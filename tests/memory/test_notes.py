@@ -57,7 +57,7 @@ def test_a_plan_without_images_says_so_of_a_model_that_sees_them() -> None:
 
 
 def test_a_plan_with_images_says_how_many_tokens_each_is() -> None:
-    (note,) = _notes(SEEING, images=2, image_size=(1024, 1024))
+    (note,) = _notes(SEEING, images=2, image_size="1024x1024")
     assert note == (
         "An image of 1,024 × 1,024 pixels is 10 pictures, 2,560 of the 8,192 tokens of a sequence."
     )
