@@ -58,6 +58,13 @@ class Images:
         return Storage("pixels", "pixels", patches * self.tower.patch_values, _FLOAT32, Extent.ONCE)
 
     @property
+    def cast_pixels(self) -> tuple[Storage, ...]:
+        """The same in the model's dtype, where it refers to them while the tower runs."""
+        needed = self.computation.pixels_cast and self.arithmetic.itemsize < _FLOAT32
+        half = replace(self.pixels, label="pixels in bf16", itemsize=self.arithmetic.itemsize)
+        return (half,) if needed else ()
+
+    @property
     def held(self) -> tuple[Storage, ...]:
         """What the model refers to until it returns: the tower's output, and as tokens once more when joined."""
         pictures, h = self.count * self.seen.crops, self.tower.body.hidden_size

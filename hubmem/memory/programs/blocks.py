@@ -13,7 +13,7 @@ from hubmem.memory.programs.computation import Computation, Gate, Norm, Projecti
 from hubmem.memory.programs.kernels import Call, Given, Mask, attend
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.mlp import feed_forward
-from hubmem.memory.programs.norms import head_norm, norm, value_norm
+from hubmem.memory.programs.norms import head_norm, norm, times_weight, value_norm
 from hubmem.memory.programs.operators import (
     FLOAT32,
     add,
@@ -111,6 +111,8 @@ def _one_after_another(tape: Tape, block: Block, x: Value, held: list[Value]) ->
     for part in _parts(block):
         inner = x if block.computation.residual is Residual.POST else norm(tape, block.computation, x)
         made = part(tape, block, inner, held)
+        if block.computation.scales_parts:
+            made = times_weight(tape, made)
         if block.computation.residual is not Residual.PRE:
             made = norm(tape, block.computation, made)
         x = add(tape, x, made, "residual stream")

@@ -138,6 +138,8 @@ class Computation:
         attention_held: whether a layer refers to attention's output until it returns.
         norms_held: whether a layer refers to all its norms' outputs until it returns.
         mlp_input_held: whether the MLP's input lives until the MLP returns.
+        pixels_cast: whether a model refers to pixels in its own dtype, too, while its tower runs.
+        scales_parts: whether what attention and MLP make is multiplied by a learned vector (layer scale).
         returns_probabilities: whether a layer returns attention probabilities, which its model then refers to
             while the next layer runs.
         logits_float32: whether the loss is taken of logits in float32.
@@ -189,6 +191,8 @@ class Computation:
     attention_held: bool = False
     norms_held: bool = False
     mlp_input_held: bool = True
+    pixels_cast: bool = False
+    scales_parts: bool = False
     returns_probabilities: bool = False
     logits_float32: bool = True
     logits_softcap: bool = False

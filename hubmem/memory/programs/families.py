@@ -100,11 +100,9 @@ _BART = Computation(
 )
 
 # Towers of images: Dosovitskiy et al., arXiv 2010.11929.
-_VIT = Computation(
-    norm=Norm.LAYER,
-    rotation=Rotation.NONE,
-    embeddings_held=0,
-    mlp_input_held=False,
+_VIT = Computation(norm=Norm.LAYER, rotation=Rotation.NONE, mlp_input_held=False)
+_QWEN_VIT = replace(
+    _VIT, projection=Projection.VIEWS, rotation=Rotation.FULL_FLOAT32, embeddings_held=0, pixels_cast=True
 )
 
 _ROWS: dict[str, Computation] = {
@@ -285,15 +283,19 @@ _ROWS: dict[str, Computation] = {
         embeddings_held=2,
         convolved_input=True,
     ),
-    "siglip_vision_model idefics3_vision smolvlm_vision": _VIT,
+    "siglip_vision_model": _VIT,
+    "idefics3_vision smolvlm_vision": replace(_VIT, pixels_cast=True),
     "clip_vision_model": replace(_VIT, activation=Activation.QUICK_GELU),
-    "internvl_vision": _VIT,
-    "qwen2_vl_vision qwen3_vl_vision": replace(
-        _VIT, projection=Projection.VIEWS, rotation=Rotation.FULL_FLOAT32
+    "internvl_vision": replace(
+        _VIT,
+        pixels_cast=True,
+        softmax_float32=False,
+        scales_parts=True,
+        attention_held=True,
+        mlp_input_held=True,
     ),
-    "qwen2_5_vl_vision": replace(
-        _VIT, norm=Norm.RMS, projection=Projection.VIEWS, rotation=Rotation.FULL_FLOAT32
-    ),
+    "qwen2_vl_vision qwen3_vl_vision": _QWEN_VIT,
+    "qwen2_5_vl_vision": replace(_QWEN_VIT, norm=Norm.RMS),
     "pixtral": replace(_VIT, norm=Norm.RMS, rotation=Rotation.FULL),
     "pegasus": replace(_BART, residual=Residual.PRE, embedding_norm=False),
 }

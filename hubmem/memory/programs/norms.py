@@ -27,7 +27,7 @@ def value_norm(tape: Tape, computation: Computation, x: Value) -> Value:
 
 def _rms(tape: Tape, x: Value) -> Value:
     """x̂ = x / √mean(x²) in float32, cast back, times the weight (Zhang and Sennrich, arXiv 1910.07467)."""
-    return _times_weight(tape, cast(tape, _normal(tape, cast(tape, x, FLOAT32)), x.itemsize))
+    return times_weight(tape, cast(tape, _normal(tape, cast(tape, x, FLOAT32)), x.itemsize))
 
 
 def _rms_bare(tape: Tape, x: Value) -> Value:
@@ -37,7 +37,7 @@ def _rms_bare(tape: Tape, x: Value) -> Value:
 
 def _rms_float32(tape: Tape, x: Value) -> Value:
     """As `_rms`, but the weight comes first and the cast last."""
-    return cast(tape, _times_weight(tape, _normal(tape, cast(tape, x, FLOAT32))), x.itemsize)
+    return cast(tape, times_weight(tape, _normal(tape, cast(tape, x, FLOAT32))), x.itemsize)
 
 
 def _rms_t5(tape: Tape, x: Value) -> Value:
@@ -46,7 +46,7 @@ def _rms_t5(tape: Tape, x: Value) -> Value:
     normal = multiply(tape, x, _inverse_root(tape, square), "x̂")
     if tape.arithmetic.itemsize < FLOAT32:
         normal = cast(tape, normal, tape.arithmetic.itemsize)
-    return _times_weight(tape, normal)
+    return times_weight(tape, normal)
 
 
 def _layer_norm(tape: Tape, x: Value) -> Value:
@@ -76,7 +76,7 @@ def _layer_norm_by_hand(tape: Tape, x: Value) -> Value:
     wide = cast(tape, x, FLOAT32)
     square = unary(tape, unary(tape, wide, "x − mean, for the variance"), "(x − mean)²", saves_input=True)
     normal = multiply(tape, unary(tape, wide, "x − mean"), _inverse_root(tape, square), "x̂")
-    return cast(tape, _times_weight(tape, normal), x.itemsize)
+    return cast(tape, times_weight(tape, normal), x.itemsize)
 
 
 _NORMS = {
@@ -103,7 +103,8 @@ def _inverse_root(tape: Tape, square: Value) -> Value:
     return tape.run("1/√mean", (square,), (storage,))[0]
 
 
-def _times_weight(tape: Tape, x: Value) -> Value:
+def times_weight(tape: Tape, x: Value) -> Value:
+    """Each element times that of a learned vector."""
     weight = Value(
         Storage("norm weight", "h", 0, tape.arithmetic.itemsize), 0, needs_grad=tape.arithmetic.base_trains
     )
