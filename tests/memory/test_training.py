@@ -46,7 +46,7 @@ def test_lomo_never_holds_all_gradients() -> None:
     """Its own peak is the largest matrix's gradient and weight in float32."""
     peaks = plan_training(LLAMA, TENSORS, replace(FULL, context=1, optimizer="lomo")).peaks
     assert peaks["step"] == 2 * PARAMETERS + 2 * 4 * 512 * 1024
-    assert peaks["backward"] < peaks["step"]
+    assert peaks["backward"] == pytest.approx(peaks["step"], rel=0.01)
 
 
 def test_with_lomo_a_tied_embeddings_first_gradient_waits_for_its_second() -> None:
