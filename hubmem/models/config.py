@@ -39,6 +39,10 @@ class Config:
         """The object as it is, for parts of a config that are read elsewhere."""
         return self._raw
 
+    def known_keys(self) -> frozenset[str]:
+        """The keys that are there, or assumed."""
+        return frozenset((*self._raw, *self._class.values))
+
     def __contains__(self, key: str) -> bool:
         """Whether the config itself has the key, under any spelling, null or not."""
         return any(name in self._raw for name in self._spellings(key))

@@ -1,5 +1,6 @@
 """What a config switches in its class's code and no shape shows: functions, caps, dropout."""
 
+import re
 from dataclasses import dataclass
 
 from hubmem.models.config import Config
@@ -23,6 +24,9 @@ _DROPOUTS = (
 )
 _ATTENTION_DROPOUTS = ("attn_pdrop", "attention_probs_dropout_prob", "attention_dropout")
 _EMBEDDING_DROPOUTS = ("embd_pdrop", "embedding_dropout", "embed_dropout")
+_ROTATION = re.compile("rope|rotary")
+_UPCASTS = ("attention_softmax_in_fp32", "reorder_and_upcast_attn")
+_ROUTING_SCALES = ("routed_scaling_factor", "route_scale", "router_scaling_factor", "scoring_func")
 _ROTATED_PARTS = ("partial_rotary_factor", "rotary_pct")
 
 
@@ -34,9 +38,11 @@ class Switches:
         model_type: of the language model itself, where it is a part of another model.
         activation: its name in transformers' table of functions.
         parallel: whether attention and MLP run side by side.
+        rotates: whether it speaks of rotation.
         rotates_part: whether rotation turns a slice of each head.
+        upcasts_softmax: whether attention takes its softmax in float32.
         caps_scores, caps_logits: whether attention scores and logits go through tanh.
-        scales_routing: whether the weights of chosen experts are scaled by a factor.
+        scales_routing: whether a function or a factor is named for the weights of chosen experts.
         dropout, attention_dropout, embedding_dropout: whether training drops elements of the residual stream's
             parts, of attention probabilities, of embeddings.
     """
@@ -44,7 +50,9 @@ class Switches:
     model_type: str = ""
     activation: str | None = None
     parallel: bool | None = None
+    rotates: bool = False
     rotates_part: bool | None = None
+    upcasts_softmax: bool | None = None
     caps_scores: bool | None = None
     caps_logits: bool | None = None
     scales_routing: bool = False
@@ -63,10 +71,12 @@ def read_switches(config: Config) -> Switches:
         model_type=config.model_type,
         activation=_activation(config),
         parallel=_flag(config, "use_parallel_residual", "parallel_attn"),
+        rotates=_rotates(config),
         rotates_part=_rotates_part(config),
+        upcasts_softmax=_flag(config, *_UPCASTS),
         caps_scores=_flag(config, "attn_logit_softcapping"),
         caps_logits=_flag(config, "final_logit_softcapping"),
-        scales_routing=config.has_value("routed_scaling_factor"),
+        scales_routing=any(map(config.has_value, _ROUTING_SCALES)),
         dropout=_flag(config, *_DROPOUTS),
         attention_dropout=_flag(config, *_ATTENTION_DROPOUTS),
         embedding_dropout=_flag(config, *_EMBEDDING_DROPOUTS),
@@ -77,6 +87,10 @@ def _activation(config: Config) -> str | None:
     """The first that is named; T5 writes `gated-gelu` and means the tanh approximation."""
     name = next(filter(None, map(config.text, _ACTIVATIONS)), None)
     return "gelu_new" if name == "gated-gelu" else name.removeprefix("gated-") if name else None
+
+
+def _rotates(config: Config) -> bool:
+    return any(config.has_value(key) for key in config.known_keys() if _ROTATION.search(key))
 
 
 def _rotates_part(config: Config) -> bool | None:

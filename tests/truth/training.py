@@ -13,7 +13,7 @@ from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Plan
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
-from hubmem.models.architecture import Architecture
+from hubmem.models.architecture import Architecture, Experts
 from hubmem.weights import counting
 from hubmem.weights.census import Census
 
@@ -86,6 +86,13 @@ class Traced:
         return plan(self.architecture, self.census, self.workload)
 
     @property
+    def adapts_by_name(self) -> bool:
+        """Whether peft adapts experts, which it does in the families on a list of its own."""
+        return self.row["lora_targets"] == "all-linear" and any(
+            isinstance(layer.feed_forward, Experts) for layer in self.architecture.layers
+        )
+
+    @property
     def as_unseen(self) -> "Traced":
         """The same for a hubmem that has no facts about the family but its config's and its shapes."""
         nameless = replace(self.architecture.switches, model_type="")
@@ -99,7 +106,7 @@ def rows() -> Iterator[Comparison]:
             yield from compared(traced, prefix=f"{FALLBACK}: ")
             continue
         yield from compared(traced, prefix="")
-        if not traced.architecture.encoder:
+        if not traced.architecture.encoder and not traced.adapts_by_name:
             yield from compared(traced.as_unseen, prefix=f"{UNSEEN}: ")
 
 

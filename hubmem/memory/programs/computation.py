@@ -83,6 +83,15 @@ class Gate(Enum):
     WITH_QUERIES = "σ of what the queries' matrix makes besides"
 
 
+class Sinks(Enum):
+    """How a score of each head's own stands beside the tokens' (Xiao et al., arXiv 2309.17453)."""
+
+    NONE = "there is none"
+    JOINED = "in a column more, the scores without it held meanwhile"
+    REPLACING = "in a column more of what then goes by the scores' name"
+    SCALING = "as a factor of the output, from the scores' log-sum-exp"
+
+
 class Tables(Enum):
     """What a model computes for all its positions when it is made, and does not save."""
 
@@ -115,7 +124,7 @@ class Computation:
         two_way_images: whether a token of an image sees those after it, which takes a mask.
         softmax_float32: whether unfused attention takes the softmax in float32.
         softcap: whether attention scores go through tanh.
-        sinks: whether each head has a learned score that stands beside the tokens'.
+        sinks: how a learned score of each head stands beside the tokens'.
         relative_positions: rows of the table of relative positions whose products scores add (DeBERTa).
         relative_bias: whether attention adds a learned bias for each distance (T5).
         query_scaled: whether queries are scaled by an operator of their own.
@@ -130,6 +139,7 @@ class Computation:
         value_norm: how values are normed, if they are.
         layer_inputs: width of what each layer is given of each token beside the residual stream (Gemma 4).
         adapts_experts: whether PEFT takes router and experts for linear layers.
+        shared_gated: whether what a shared expert makes of a token is multiplied by a learned number.
         runs_all_experts: whether every token goes through every expert, most of them weighed with zero.
         router_float32: whether the router multiplies in float32.
         routing: in which dtype the weights of chosen experts are.
@@ -168,7 +178,7 @@ class Computation:
     scores: Scores = Scores.SCALED
     softmax_float32: bool = True
     softcap: bool = False
-    sinks: bool = False
+    sinks: Sinks = Sinks.NONE
     relative_positions: int = 0
     relative_bias: bool = False
     query_scaled: bool = False
@@ -183,6 +193,7 @@ class Computation:
     value_norm: Norm | None = None
     layer_inputs: int = 0
     adapts_experts: bool = False
+    shared_gated: bool = False
     runs_all_experts: bool = False
     router_float32: bool = False
     routing: Routing = Routing.LOGITS

@@ -15,6 +15,7 @@ from hubmem.memory.programs.computation import (
     Rotation,
     Routing,
     Scores,
+    Sinks,
     Tables,
 )
 from hubmem.memory.programs.reading import read_computation, table_of_positions, width_of_layer_inputs
@@ -106,7 +107,8 @@ _QWEN_VIT = replace(
 )
 
 _ROWS: dict[str, Computation] = {
-    "llama mistral qwen2 smollm3 granite qwen2_moe granitemoe seed_oss": _LLAMA,
+    "llama mistral qwen2 smollm3 granite granitemoe seed_oss": _LLAMA,
+    "qwen2_moe": replace(_LLAMA, shared_gated=True),
     "ernie4_5": replace(_LLAMA, rotation=Rotation.FULL_FLOAT32),
     "qwen3 qwen3_moe hunyuan_v1_dense olmoe": replace(_LLAMA, qk_norm=True),
     "mixtral": replace(_LLAMA, routing=Routing.FLOAT32),
@@ -205,9 +207,27 @@ _ROWS: dict[str, Computation] = {
         norm=Norm.RMS_FLOAT32,
         rotation=Rotation.HALVES,
         fused_kernels=False,
-        sinks=True,
+        sinks=Sinks.JOINED,
         softmax_float32=False,
         activation=Activation.CLAMPED_GLU,
+    ),
+    "mimo_v2_flash": replace(
+        _LLAMA,
+        rotation=Rotation.PARTIAL,
+        fused_kernels=False,
+        sinks=Sinks.REPLACING,
+        softmax_float32=False,
+        router_float32=True,
+    ),
+    "granite_swa": replace(_LLAMA, fused_kernels=False, sinks=Sinks.SCALING),
+    "granitemoe_swa": replace(_LLAMA, fused_kernels=False, sinks=Sinks.SCALING, routing=Routing.LAYER),
+    "qwen3_next qwen3_5_text qwen3_5_moe_text": replace(
+        _LLAMA,
+        norm=Norm.RMS_FLOAT32,
+        rotation=Rotation.PARTIAL,
+        qk_norm=True,
+        gate=Gate.WITH_QUERIES,
+        shared_gated=True,
     ),
     "gpt_neox": _GPT_NEOX,
     "gptj": _GPT_J,

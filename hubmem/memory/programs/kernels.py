@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from hubmem.memory.programs.computation import Computation, Rotation, Scores
+from hubmem.memory.programs.computation import Computation, Rotation, Scores, Sinks
 from hubmem.memory.programs.disentangled import attend_disentangled
 from hubmem.memory.programs.operators import (
     FLOAT32,
@@ -21,6 +21,7 @@ from hubmem.memory.programs.operators import (
     copy,
     dropout,
     in_float32,
+    multiply,
     unary,
 )
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
@@ -200,12 +201,15 @@ def _eager(tape: Tape, call: Call, given: Given) -> list[Value]:
         if bias is not None:
             scores = add(tape, scores, bias, "biased scores")
         scores = _masked(tape, call, scores)
+        if computation.sinks is Sinks.REPLACING:
+            return _attended(tape, call, _softmax_with_sinks(tape, scores), v)
         with tape.holding(scores):
-            if computation.sinks:
+            if computation.sinks is Sinks.JOINED:
                 probabilities = _softmax_with_sinks(tape, scores)
-            else:
-                probabilities = _softmax(tape, call, scores, v.itemsize)
-        return _attended(tape, call, probabilities, v)
+                return _attended(tape, call, probabilities, v)
+            factor = _factor_of_sinks(tape, call, scores) if computation.sinks is Sinks.SCALING else None
+            probabilities = _softmax(tape, call, scores, v.itemsize)
+        return _attended(tape, call, probabilities, v, factor=factor)
 
 
 def _eager_float32(tape: Tape, call: Call, given: Given) -> list[Value]:
@@ -287,11 +291,16 @@ _UNFUSED = {
 }
 
 
-def _attended(tape: Tape, call: Call, probabilities: Value, v: Value) -> list[Value]:
-    """Dropout, the weighted sum, and its copy in order of tokens."""
+def _attended(
+    tape: Tape, call: Call, probabilities: Value, v: Value, *, factor: Value | None = None
+) -> list[Value]:
+    """Dropout, the weighted sum, a factor where there is one, and the copy in order of tokens."""
     probabilities = dropout(tape, probabilities, drops=call.computation.attention_dropout)
     with tape.holding(probabilities, v):
-        attended = copy(tape, _weighted(tape, call, probabilities, v), "attention output")
+        attended = _weighted(tape, call, probabilities, v)
+        if factor:
+            attended = multiply(tape, attended, factor, "attention output scaled")
+        attended = copy(tape, attended, "attention output")
     return [attended, probabilities]
 
 
@@ -326,6 +335,13 @@ def _softmax(tape: Tape, call: Call, scores: Value, itemsize: int) -> Value:
         scores = cast(tape, scores, FLOAT32)
     probabilities = unary(tape, scores, "softmax", saves_output=True)
     return cast(tape, probabilities, itemsize) if call.computation.softmax_float32 else probabilities
+
+
+def _factor_of_sinks(tape: Tape, call: Call, scores: Value) -> Value:
+    """σ(log-sum-exp of scores − sink), for which the scores themselves are kept (Granite 4)."""
+    factor = Storage("σ(log-sum-exp − sink)", "a", call.heads, scores.itemsize)
+    scores = in_float32(tape, scores)
+    return tape.run("log-sum-exp", (scores,), (factor,), saves=(scores, _whole(factor)))[0]
 
 
 def _softmax_with_sinks(tape: Tape, scores: Value) -> Value:

@@ -161,7 +161,12 @@ def _experts(tape: Tape, computation: Computation, part: Experts, x: Value, hidd
             return made
         with tape.holding(made):
             shared = Dense(width=part.shared_width, gated=part.gated)
-            return add(tape, made, _dense(tape, computation, shared, x, hidden), "experts + shared expert")
+            beside = _dense(tape, computation, shared, x, hidden)
+            if computation.shared_gated:
+                opening = linear(tape, x, "shared_expert_gate", "1", 1)
+                opened = unary(tape, opening, "σ(gate of the shared expert)", saves_output=True)
+                beside = multiply(tape, opened, beside, "shared expert gated")
+            return add(tape, made, beside, "experts + shared expert")
 
 
 def _routed(tape: Tape, computation: Computation, part: Experts, x: Value, hidden: int) -> Value:

@@ -8,27 +8,41 @@ import re
 from collections.abc import Iterator
 
 from hubmem.memory.programs.blocks import Recurrence
-from hubmem.memory.programs.computation import Computation, Gate, Norm, Projection, Residual, Rotation
+from hubmem.memory.programs.computation import (
+    Computation,
+    Gate,
+    Norm,
+    Projection,
+    Residual,
+    Rotation,
+    Scores,
+    Sinks,
+)
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Attention
 from hubmem.weights.census import Census, TensorGroup
 from hubmem.weights.roles import Role
 
+_INNER_NORM = re.compile(r"(attn|ffn)_sub_norm")
 _HEAD_NORM = re.compile(r"(^|[._])(q|k|query|key)_?(layer_?)?norm")
+_OF_A_PART = re.compile(f"{_HEAD_NORM.pattern}|{_INNER_NORM.pattern}|per_layer_input")
 _FUSED_PROJECTION = re.compile(r"query_key_value|qkv|c_attn|Wqkv", re.IGNORECASE)
 _FUSED_GATE = re.compile(r"(?<!experts\.)gate_up_proj|gate_and_up|Wi\.weight|wi_01")
-_INNER_NORM = re.compile(r"(attn|ffn)_sub_norm")
 _OUTPUT_GATE = re.compile(r"att\w*\.(gate_proj|g_proj)\.weight$")
 _QUERIES = re.compile(r"\.q_proj\.weight$")
+_SINKS = re.compile(r"\bsinks$")
+_SHARED_GATE = re.compile(r"shared_expert_gate")
 _POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings?|pos_embed)\b")
 _BEFORE = re.compile(r"input|pre|ln_1|norm_?1|attention_norm|attn_norm|before", re.IGNORECASE)
 
 
 def read_computation(architecture: Architecture, census: Census) -> Computation:
     """Norms by their names, biases and number; fused matrices by theirs."""
-    norms = tuple(_layer_norms(census))
+    norms = tuple(_layer_norms(architecture, census))
     encodes = not architecture.generates
     learned = any(_POSITIONS.search(group.template) for group in census.groups)
+    sinks = _any(census, _SINKS)
+    biased = _adds_bias(architecture, learned=learned)
     return Computation(
         norm=Norm.LAYER if _have_biases(census) else Norm.RMS,
         residual=_residual(norms, generates=architecture.generates),
@@ -43,7 +57,12 @@ def read_computation(architecture: Architecture, census: Census) -> Computation:
         mlm_transform=encodes,
         embeddings_held=0 if encodes else 1,
         embedding_norm=encodes,
-        softmax_float32=not encodes and not architecture.encoder,
+        fused_kernels=not (sinks or biased),
+        scores=Scores.ALIBI if biased else Scores.SCALED,
+        returns_probabilities=biased,
+        sinks=Sinks.JOINED if sinks else Sinks.NONE,
+        shared_gated=_any(census, _SHARED_GATE),
+        softmax_float32=_softmax_float32(architecture, sinks=sinks),
         dropout=encodes,
         attention_dropout=encodes,
         embedding_dropout=encodes,
@@ -90,8 +109,22 @@ def _gate(architecture: Architecture, census: Census) -> Gate:
     return Gate.WITH_QUERIES if rows == {2 * width} else Gate.NONE
 
 
+def _softmax_float32(architecture: Architecture, *, sinks: bool) -> bool:
+    """As the config says, if it does; decoders have it so, but where a score beside the tokens' joins them."""
+    stated = architecture.switches.upcasts_softmax
+    decodes = architecture.generates and not architecture.encoder and not sinks
+    return decodes if stated is None else stated
+
+
+def _adds_bias(architecture: Architecture, *, learned: bool) -> bool:
+    """Whether positions are a bias of scores, which no kernel takes: if they are nowhere else (ALiBi)."""
+    mixers = (mixer for layer in architecture.layers for mixer in layer.mixers)
+    elsewhere = learned or architecture.switches.rotates or architecture.encoder
+    return not elsewhere and architecture.generates and all(isinstance(m, Attention) for m in mixers)
+
+
 def _rotation(architecture: Architecture, *, learned: bool) -> Rotation:
-    if learned:
+    if learned or not architecture.switches.rotates:
         return Rotation.NONE
     return Rotation.PARTIAL if architecture.switches.rotates_part else Rotation.FULL
 
@@ -107,10 +140,11 @@ def _residual(norms: tuple[str, ...], *, generates: bool) -> Residual:
     return Residual.PRE if before else Residual.POST
 
 
-def _layer_norms(census: Census) -> Iterator[str]:
-    """Names of the norms a layer has over its hidden size."""
-    names = (_name_in_layer(group) for group in _norm_weights(census) if group.layers)
-    return iter(dict.fromkeys(name for name in names if not _HEAD_NORM.search(name)))
+def _layer_norms(architecture: Architecture, census: Census) -> Iterator[str]:
+    """Names of the norms a layer has of its residual stream."""
+    groups = (group for group in _norm_weights(census) if group.layers)
+    names = (_name_in_layer(group) for group in groups if group.shape == (architecture.hidden_size,))
+    return iter(dict.fromkeys(name for name in names if not _OF_A_PART.search(name)))
 
 
 def _norm_weights(census: Census) -> Iterator[TensorGroup]:
