@@ -32,6 +32,7 @@ _PLACES: tuple[tuple[str, str], ...] = (
     ("q_proj", r"q_proj|query|q_lin|q|wq|q_b_proj"),
     ("k_proj", r"k_proj|key|k_lin|k|wk"),
     ("v_proj", r"v_proj|value|v_lin|v|wv"),
+    ("in_proj", r"in_proj(_\w+)?"),
     ("kv_a_proj", r"kv_a_proj_with_mqa|kv_a_proj"),
     ("kv_b_proj", r"kv_b_proj"),
     ("gate_up_proj", r"gate_up_proj"),

@@ -9,6 +9,10 @@ from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Recurrent
 from hubmem.weights.roles import Role
 
+_PLAIN = (
+    "Layers without attention are planned in plain operators, as transformers runs them where mamba-ssm and"
+    " flash-linear-attention are not installed; with those kernels they take a fraction of it."
+)
 _SCAN = (
     "Layers without attention are planned with their kernels (mamba-ssm, flash-linear-attention); without them"
     " transformers scans in plain operators, which take several times as much."
@@ -32,8 +36,7 @@ def notes(rank: Rank, *, unknown: str) -> tuple[str, ...]:
 
 
 def _notes(rank: Rank, architecture: Architecture) -> Iterator[str]:
-    if any(_scanned(architecture)):
-        yield _SCAN
+    yield from dict.fromkeys(_PLAIN if mixer.chunk else _SCAN for mixer in _scanned(architecture))
     if rank.workload.attention != "eager" and not computation_of(architecture, rank.census).fused_kernels:
         yield _SCORES.format(architecture.model_type)
     yield from _of_images(rank, architecture)
@@ -53,7 +56,8 @@ def _of_images(rank: Rank, architecture: Architecture) -> Iterator[str]:
         )
 
 
-def _scanned(architecture: Architecture) -> Iterator[bool]:
+def _scanned(architecture: Architecture) -> Iterator[Recurrent]:
     for layer, _ in architecture.distinct_layers:
         for mixer in layer.mixers:
-            yield isinstance(mixer, Recurrent) and mixer.name not in _WITHOUT_SCAN
+            if isinstance(mixer, Recurrent) and mixer.name not in _WITHOUT_SCAN:
+                yield mixer

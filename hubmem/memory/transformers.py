@@ -13,7 +13,8 @@ from hubmem.memory.device_map import mapped_weights
 from hubmem.memory.images import Images, images_of
 from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
-from hubmem.memory.programs.blocks import Caching, trace_layer, trace_relative_bias
+from hubmem.memory.programs.block import Caching
+from hubmem.memory.programs.blocks import trace_layer, trace_relative_bias
 from hubmem.memory.programs.explain import formula
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_logits

@@ -297,11 +297,13 @@ class Recurrent:
         name: its kind, such as `mamba2`.
         state: what it keeps.
         kernel: inputs of a convolution in it, the current one included, which transformers keeps too; 0 for none.
+        chunk: tokens that are scanned together in plain operators, 0 where that is not known.
     """
 
     name: str
     state: Kept
     kernel: int = 0
+    chunk: int = 0
 
     @property
     def kind(self) -> str:

@@ -138,7 +138,8 @@ def mamba2(inner: Width) -> MixerReader:
             state=config.positive("mamba_d_state", "ssm_state_size", "state_size"),
             kernel=kernel,
         )
-        return (Recurrent(name="mamba2", state=state, kernel=kernel),)
+        chunk = config.optional_positive("mamba_chunk_size", "chunk_size") or 256
+        return (Recurrent(name="mamba2", state=state, kernel=kernel, chunk=chunk),)
 
     return read
 
@@ -161,7 +162,7 @@ def gated_delta_net(config: Config, _: int) -> tuple[Mixer, ...]:
         value_dim=config.optional_positive("linear_value_head_dim") or 2 * key_dim,
         kernel=kernel,
     )
-    return (Recurrent(name="gated_delta_net", state=state, kernel=kernel),)
+    return (Recurrent(name="gated_delta_net", state=state, kernel=kernel, chunk=64),)
 
 
 def with_ngrams(read: MixerReader) -> MixerReader:

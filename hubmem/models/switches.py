@@ -50,7 +50,7 @@ class Switches:
     model_type: str = ""
     activation: str | None = None
     parallel: bool | None = None
-    rotates: bool = False
+    rotates: bool | None = None
     rotates_part: bool | None = None
     upcasts_softmax: bool | None = None
     caps_scores: bool | None = None

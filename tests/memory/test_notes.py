@@ -28,8 +28,8 @@ def _notes(architecture: Architecture | None, census: Census = TENSORS, **worklo
     return notes(rank, unknown="unknown")
 
 
-def _with(name: str) -> tuple[str, ...]:
-    mixer = Recurrent(name=name, state=Kept())
+def _with(name: str, *, chunk: int = 0) -> tuple[str, ...]:
+    mixer = Recurrent(name=name, state=Kept(), chunk=chunk)
     return _notes(replace(LLAMA, layers=(Layer(mixers=(mixer,), feed_forward=None),)))
 
 
@@ -66,6 +66,11 @@ def test_a_plan_with_images_says_how_many_tokens_each_is() -> None:
 def test_a_scan_is_said_to_be_planned_with_its_kernel() -> None:
     (note,) = _with("mamba")
     assert "mamba-ssm" in note
+
+
+def test_a_scan_whose_operators_are_known_is_said_to_be_planned_in_them() -> None:
+    (note,) = _with("mamba2", chunk=256)
+    assert "plain operators, as transformers runs them" in note
 
 
 def test_a_short_convolution_needs_no_kernel() -> None:

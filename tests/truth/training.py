@@ -34,7 +34,7 @@ _OPTIMIZERS = {"adamw-fused": "adamw"}
 _PHASES = ("prefill", "decode")
 
 # Traced without mamba-ssm, whose kernel hubmem plans.
-_SCANNED = ("mamba", "mamba2")
+_SCANNED = ("mamba",)
 
 OVER_3_PERCENT = {
     "t5-small": "QLoRA with checkpoints: the biases of positions that each of them closes over",

@@ -4,73 +4,29 @@ Symbols: h hidden size, q = heads·D, k = KV heads·D, f MLP width.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
 
-from hubmem.memory.programs.computation import Computation, Gate, Norm, Projection, Residual, Rotation
+from hubmem.memory.programs.block import Block, Caching
+from hubmem.memory.programs.computation import Computation, Norm, Residual
 from hubmem.memory.programs.kernels import Call, Given, Mask, attend
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.mlp import feed_forward
-from hubmem.memory.programs.norms import head_norm, norm, times_weight, value_norm
+from hubmem.memory.programs.norms import norm, times_weight
 from hubmem.memory.programs.operators import (
     FLOAT32,
     add,
-    cast,
     constant,
-    copy,
     dropout,
     multiply,
     unary,
 )
+from hubmem.memory.programs.projections import cached, in_cache, latent_projections, projections
+from hubmem.memory.programs.scans import Recurrence, chunked_scan, delta_rule, step
 from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
-from hubmem.models.architecture import FeedForward
 from hubmem.models.mixers import Attention, LatentAttention
 
-
-class Caching(Enum):
-    """What becomes of keys and values."""
-
-    NONE = "used once"
-    FILLING = "copied into an empty cache"
-    GROWING = "joined to those in the cache, which are copied to make room"
-
-
-_Part = Callable[[Tape, "Block", Value, list[Value]], Value]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recurrence:
-    """A mixer that is no attention, as its matrices show it.
-
-    Attributes:
-        projected: width it projects its input to.
-        inner: width of what it projects back.
-    """
-
-    projected: int
-    inner: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """A layer with all its memory depends on.
-
-    Attributes:
-        mixer: its attention; `across` another one, over an encoder's output.
-        mask: what attention is given; `across` never has padding of its own.
-        eager: whether attention scores are made by separate operators though a kernel could do it.
-    """
-
-    computation: Computation
-    hidden: int
-    mixer: Attention | LatentAttention | Recurrence
-    part: FeedForward
-    across: Attention | None = None
-    mask: Mask = Mask.NONE
-    eager: bool = False
-    caching: Caching = Caching.NONE
+_Part = Callable[[Tape, Block, Value, list[Value]], Value]
 
 
 @lru_cache(maxsize=1024)
@@ -184,26 +140,34 @@ def _mlp(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
 def _recurrence(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
     """What state spaces, short convolutions and linear attention have in common: convolve, scan, gate.
 
-    The scan is taken to be one kernel that keeps what it reads, as those of mamba-ssm and of
-    flash-linear-attention do; without them transformers falls back on operators that take far more.
+    Scans whose operators are not known are taken to be one kernel that keeps what it reads, as those of
+    mamba-ssm do. A single token is not scanned.
     """
     del held
     mixer = block.mixer
     assert isinstance(mixer, Recurrence)
+    scan = _SCANS.get(mixer.kind)
+    if scan and block.caching is not Caching.GROWING:
+        return scan(tape, mixer, x, block.hidden)
     with tape.holding(x):
         projected = linear(tape, x, "in_proj", "p", mixer.projected)
         (part,) = tape.view(projected, mixer.inner)
         convolved = unary(tape, part, "convolution", saves_input=True)
+        if block.caching is Caching.GROWING:
+            step(tape, mixer)
         scanned = unary(tape, convolved, "scan", saves_input=True)
         gated = multiply(tape, scanned, part, "gated")
-        return linear(tape, gated, "out_proj", "h", block.hidden)
+        return linear(tape, gated, "o_proj", "h", block.hidden)
+
+
+_SCANS = {"gated_delta_net": delta_rule, "mamba2": chunked_scan}
 
 
 def _attention(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
     """Projections, rotation, the cache, the kernel, the output projection, dropout."""
     with tape.holding(x) as inside:
         assert not isinstance(block.mixer, Recurrence)
-        make = _latent_projections if isinstance(block.mixer, LatentAttention) else _projections
+        make = latent_projections if isinstance(block.mixer, LatentAttention) else projections
         q, k, v, gate = make(tape, block, x, inside)
         inside += [q, k, v, *([gate] if gate else [])]
         bias = _relative_bias(tape, block) if block.computation.relative_bias else None
@@ -231,11 +195,11 @@ def _across(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
 def _cross_keys(tape: Tape, block: Block, mixer: Attention, source: Value) -> tuple[Value, Value]:
     width = mixer.kv_heads * mixer.key_dim
     if block.caching is Caching.GROWING:
-        return _in_cache(width, tape, Extent.SOURCE), _in_cache(width, tape, Extent.SOURCE)
+        return in_cache(width, tape, Extent.SOURCE), in_cache(width, tape, Extent.SOURCE)
     k, v = linear(tape, source, "k_proj", "k", width), linear(tape, source, "v_proj", "k", width)
     if block.caching is Caching.FILLING:
         with tape.holding(k, v):
-            k, v = _cached(tape, block, k), _cached(tape, block, v)
+            k, v = cached(tape, block, k), cached(tape, block, v)
     return k, v
 
 
@@ -313,137 +277,3 @@ def trace_relative_bias(block: Block, arithmetic: Arithmetic) -> Trace:
             # Attention keeps them for its queries, whether or not the bias is trained.
             tape.run("zeros", (replace(bias, needs_grad=arithmetic.trains),), (zeros,), saves=saves)
     return tape.finish(bias)
-
-
-class _Projected(NamedTuple):
-    """What a layer makes of its input: queries, keys, values, and a gate where it has one."""
-
-    q: Value
-    k: Value
-    v: Value
-    gate: Value | None = None
-
-
-def _projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> _Projected:
-    mixer = block.mixer
-    assert isinstance(mixer, Attention)
-    computation = block.computation
-    gate = None
-    q_width, k_width = mixer.heads * mixer.key_dim, mixer.kv_heads * mixer.key_dim
-    v_width = mixer.kv_heads * mixer.value_dim
-    if computation.projection is Projection.SEPARATE:
-        q, gate = _queries(tape, computation, x, q_width)
-        if computation.query_scaled:
-            q = unary(tape, q, "q scaled")
-        k = linear(tape, x, "k_proj", "k", k_width)
-        v = linear(tape, x, "v_proj", "k", v_width)
-    else:
-        fused = linear(tape, x, "qkv_proj", "(q+2k)", q_width + k_width + v_width)
-        inside.append(fused)
-        q, k, v = tape.view(fused, q_width, k_width, v_width)
-        if computation.projection is Projection.COPIES:
-            k, v = _spread(tape, mixer, k, mixer.key_dim), _spread(tape, mixer, v, mixer.value_dim)
-    if computation.qk_norm:
-        q, k = head_norm(tape, computation, q), head_norm(tape, computation, k)
-    v = value_norm(tape, computation, v)
-    if computation.rotation is Rotation.PARTIAL_HELD:
-        inside += [q, k]
-    with tape.holding(q, k, v):
-        q, k = _both_rotated(tape, computation, q, k)
-    if computation.by_head:
-        q, k, v = (copy(tape, value, f"{value.storage.label} by head") for value in (q, k, v))
-    with tape.holding(q, k, v):
-        return _Projected(q, _cached(tape, block, k), _cached(tape, block, v), gate)
-
-
-def _queries(tape: Tape, computation: Computation, x: Value, width: int) -> tuple[Value, Value | None]:
-    """Queries, and the gate where there is one."""
-    if computation.gate is Gate.WITH_QUERIES:
-        q, gate = tape.view(linear(tape, x, "q_proj", "q", 2 * width), width, width)
-        return q, copy(tape, gate, "gate")
-    q = linear(tape, x, "q_proj", "q", width)
-    if computation.gate is Gate.SEPARATE:
-        return q, linear(tape, x, "gate_proj", "q", width)
-    return q, None
-
-
-def _spread(tape: Tape, mixer: Attention, x: Value, head_dim: int) -> Value:
-    """Keys or values out of a fused projection, one for each head that is cached."""
-    heads = mixer.cached_heads or mixer.kv_heads
-    symbol = "q" if mixer.cached_heads else "k"
-    storage = Storage(f"{x.storage.label} out of it", symbol, heads * head_dim, x.itemsize)
-    return tape.run("copy", (x,), (storage,))[0]
-
-
-def _both_rotated(tape: Tape, computation: Computation, q: Value, k: Value) -> tuple[Value, Value]:
-    """Queries, then keys."""
-    itemsize = q.itemsize
-    if computation.rotation in (Rotation.BOTH_FLOAT32, Rotation.COMPLEX):
-        q, k = cast(tape, q, FLOAT32), cast(tape, k, FLOAT32)
-    with tape.holding(q, k) as held:
-        q = _rotated(tape, computation, q)
-        held.append(q)
-        k = _rotated(tape, computation, k)
-        held.append(k)
-        return cast(tape, q, itemsize), cast(tape, k, itemsize)
-
-
-def _rotated(tape: Tape, computation: Computation, x: Value) -> Value:
-    """x·cos + rotate_half(x)·sin (Su et al., arXiv 2104.09864); joined again where only a slice is turned."""
-    if computation.rotation is Rotation.NONE:
-        return x
-    label, itemsize = x.storage.label, x.itemsize
-    if computation.rotation is Rotation.FULL_FLOAT32:
-        x = cast(tape, x, FLOAT32)
-    # One row of sines a position serves every head and layer, in the dtype of the residual stream.
-    sines = constant("sines", "D", 0, tape.arithmetic.itemsize)
-    if computation.rotation is Rotation.COMPLEX:
-        return multiply(tape, x, sines, f"{label} rotated")
-    turned = multiply(tape, x, sines, f"{label}·cos")
-    half = copy(tape, x, f"rotate_half({label})")
-    half = multiply(tape, half, sines, f"rotate_half({label})·sin")
-    turned = add(tape, turned, half, f"{label} rotated")
-    if computation.rotation is Rotation.FULL_FLOAT32:
-        return cast(tape, turned, itemsize)
-    whole = computation.rotation in (Rotation.FULL, Rotation.BOTH_FLOAT32)
-    return turned if whole else copy(tape, turned, f"{label} joined")
-
-
-def _cached(tape: Tape, block: Block, x: Value) -> Value:
-    """Copied into the cache, which another term of the plan holds; a growing one is copied whole."""
-    if block.caching is Caching.NONE:
-        return x
-    storage = Storage("cache", x.storage.symbol, x.width, x.itemsize, Extent.KEYS, counted=False)
-    growing = replace(storage, label="cache with room for one more", counted=True)
-    windowed = isinstance(block.mixer, Attention) and block.mixer.window is not None
-    # A windowed layer joins keys and values before it lets go of the old ones.
-    copies = 2 if windowed else 1
-    scratch = (growing,) * copies if block.caching is Caching.GROWING else ()
-    return tape.run("cache", (x,), (storage,), scratch=scratch)[0]
-
-
-def _in_cache(width: int, tape: Tape, extent: Extent) -> Value:
-    return constant("cache", "k", width, tape.arithmetic.itemsize, extent)
-
-
-def _latent_projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> _Projected:
-    """Keys and values are projected down to a latent, which is cached, and up again.
-
-    Source: DeepSeek-V2, arXiv 2405.04434, section 2.1.
-    """
-    mixer = block.mixer
-    assert isinstance(mixer, LatentAttention)
-    flat = mixer.key_dim - mixer.rope_dim
-    q = linear(tape, x, "q_proj", "q", mixer.heads * mixer.key_dim)
-    latent = linear(tape, x, "kv_a_proj", "c", mixer.latent_dim + mixer.rope_dim)
-    inside += [q, latent]
-    low, turning = tape.view(latent, mixer.latent_dim, mixer.rope_dim)
-    low = _cached(tape, block, norm(tape, block.computation, low))
-    turning = _cached(tape, block, _rotated(tape, block.computation, turning))
-    q = copy(tape, q, "q joined")
-    up = linear(tape, low, "kv_b_proj", "q", mixer.heads * (flat + mixer.value_dim))
-    inside += [q, up]
-    k, v = tape.view(up, mixer.heads * flat, mixer.heads * mixer.value_dim)
-    joined = Storage("k joined", "q", mixer.heads * mixer.key_dim, x.itemsize, k.storage.extent)
-    (k,) = tape.run("join", (k, turning), (joined,))
-    return _Projected(q, k, v)

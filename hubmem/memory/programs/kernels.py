@@ -24,6 +24,7 @@ from hubmem.memory.programs.operators import (
     multiply,
     unary,
 )
+from hubmem.memory.programs.sinks import factor_of_sinks, softmax_with_sinks
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 from hubmem.units import round_up
 
@@ -202,12 +203,12 @@ def _eager(tape: Tape, call: Call, given: Given) -> list[Value]:
             scores = add(tape, scores, bias, "biased scores")
         scores = _masked(tape, call, scores)
         if computation.sinks is Sinks.REPLACING:
-            return _attended(tape, call, _softmax_with_sinks(tape, scores), v)
+            return _attended(tape, call, softmax_with_sinks(tape, scores), v)
         with tape.holding(scores):
             if computation.sinks is Sinks.JOINED:
-                probabilities = _softmax_with_sinks(tape, scores)
+                probabilities = softmax_with_sinks(tape, scores)
                 return _attended(tape, call, probabilities, v)
-            factor = _factor_of_sinks(tape, call, scores) if computation.sinks is Sinks.SCALING else None
+            factor = factor_of_sinks(tape, call.heads, scores) if computation.sinks is Sinks.SCALING else None
             probabilities = _softmax(tape, call, scores, v.itemsize)
         return _attended(tape, call, probabilities, v, factor=factor)
 
@@ -335,22 +336,6 @@ def _softmax(tape: Tape, call: Call, scores: Value, itemsize: int) -> Value:
         scores = cast(tape, scores, FLOAT32)
     probabilities = unary(tape, scores, "softmax", saves_output=True)
     return cast(tape, probabilities, itemsize) if call.computation.softmax_float32 else probabilities
-
-
-def _factor_of_sinks(tape: Tape, call: Call, scores: Value) -> Value:
-    """σ(log-sum-exp of scores − sink), for which the scores themselves are kept (Granite 4)."""
-    factor = Storage("σ(log-sum-exp − sink)", "a", call.heads, scores.itemsize)
-    scores = in_float32(tape, scores)
-    return tape.run("log-sum-exp", (scores,), (factor,), saves=(scores, _whole(factor)))[0]
-
-
-def _softmax_with_sinks(tape: Tape, scores: Value) -> Value:
-    """gpt-oss: a column more, the maximum taken off first."""
-    joined = copy(tape, scores, "scores with sinks")
-    with tape.holding(joined):
-        lowered = unary(tape, joined, "scores less their maximum")
-    with tape.holding(lowered):
-        return unary(tape, lowered, "softmax", saves_output=True)
 
 
 def _repeated(tape: Tape, call: Call, x: Value, label: str) -> Value:

@@ -6,8 +6,8 @@ BERT. Functions, caps and dropout are the config's to say.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from hubmem.memory.programs.blocks import Recurrence
 from hubmem.memory.programs.computation import (
     Computation,
     Gate,
@@ -18,8 +18,9 @@ from hubmem.memory.programs.computation import (
     Scores,
     Sinks,
 )
+from hubmem.memory.programs.scans import Recurrence
 from hubmem.models.architecture import Architecture
-from hubmem.models.mixers import Attention
+from hubmem.models.mixers import Attention, Recurrent
 from hubmem.weights.census import Census, TensorGroup
 from hubmem.weights.roles import Role
 
@@ -96,7 +97,29 @@ def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | No
     groups = [g for g in census.groups if g.role is Role.RECURRENT and len(g.shape) == 2]
     into = max((g.shape[0] for g in groups if "in_proj" in g.template), default=2 * architecture.hidden_size)
     out = max((g.shape[1] for g in groups if "out_proj" in g.template), default=architecture.hidden_size)
-    return Recurrence(projected=into, inner=min(out, into)) if groups else None
+    if not groups:
+        return None
+    mixer = next((mixer for mixer in _recurrent(architecture) if mixer.chunk), None)
+    plain = Recurrence(projected=into, inner=min(out, into))
+    if mixer is None:
+        return plain
+    return replace(
+        plain,
+        kind=mixer.name,
+        heads=_rows(census, "A_log"),
+        state=mixer.state.float32 // plain.inner,
+        convolved=_rows(census, "conv1d.weight"),
+        chunk=mixer.chunk,
+    )
+
+
+def _recurrent(architecture: Architecture) -> Iterator[Recurrent]:
+    mixers = (mixer for layer in architecture.layers for mixer in layer.mixers)
+    return (mixer for mixer in mixers if isinstance(mixer, Recurrent))
+
+
+def _rows(census: Census, name: str) -> int:
+    return next((group.shape[0] for group in census.find(name)), 0)
 
 
 def _gate(architecture: Architecture, census: Census) -> Gate:
@@ -119,12 +142,12 @@ def _softmax_float32(architecture: Architecture, *, sinks: bool) -> bool:
 def _adds_bias(architecture: Architecture, *, learned: bool) -> bool:
     """Whether positions are a bias of scores, which no kernel takes: if they are nowhere else (ALiBi)."""
     mixers = (mixer for layer in architecture.layers for mixer in layer.mixers)
-    elsewhere = learned or architecture.switches.rotates or architecture.encoder
+    elsewhere = learned or architecture.switches.rotates is not False or architecture.encoder
     return not elsewhere and architecture.generates and all(isinstance(m, Attention) for m in mixers)
 
 
 def _rotation(architecture: Architecture, *, learned: bool) -> Rotation:
-    if learned or not architecture.switches.rotates:
+    if learned or architecture.switches.rotates is False:
         return Rotation.NONE
     return Rotation.PARTIAL if architecture.switches.rotates_part else Rotation.FULL
 

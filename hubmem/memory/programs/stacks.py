@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from hubmem.memory.programs.blocks import Block, Caching, Recurrence
+from hubmem.memory.programs.block import Block, Caching
 from hubmem.memory.programs.computation import Computation, Rotation
 from hubmem.memory.programs.kernels import Mask
+from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Layer
@@ -49,6 +50,8 @@ class Stack:
         ranks = self.workload.tp if self.workload.sequence_parallel else 1
         if block and s == 1 and isinstance(block.mixer, Attention) and block.mixer.window:
             keys = min(keys, block.mixer.window)
+        chunk = block.mixer.chunk if block and isinstance(block.mixer, Recurrence) else 1
+        chunks = -(-s // chunk)
         return {
             Extent.ONCE: 1,
             Extent.TOKENS: b * s,
@@ -57,6 +60,8 @@ class Stack:
             Extent.SEQUENCES: b,
             Extent.KEYS: b * keys,
             Extent.POSITIONS: s,
+            Extent.CHUNKS: b * chunks,
+            Extent.CHUNKED: b * chunks * chunk,
             Extent.PAIRS: b * s * keys,
             Extent.SQUARE: s * keys,
             Extent.SOURCE: b * self.source,

@@ -27,6 +27,8 @@ class Extent(Enum):
     SEQUENCES = "b"
     KEYS = "b·sₖ"
     POSITIONS = "s"
+    CHUNKS = "b·⌈s/c⌉"
+    CHUNKED = "b·⌈s/c⌉·c"
     PAIRS = "b·s²"
     SQUARE = "s²"
     SOURCE = "b·sₑ"

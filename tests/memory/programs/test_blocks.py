@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from hubmem.memory.programs.blocks import Block, Recurrence, trace_layer
+from hubmem.memory.programs.block import Block
+from hubmem.memory.programs.blocks import trace_layer
 from hubmem.memory.programs.computation import Activation, Computation, Norm, Projection, Residual, Rotation
 from hubmem.memory.programs.kernels import Mask
+from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Adapters, Arithmetic, Extent
 from hubmem.models.architecture import Dense, Experts
 from hubmem.models.mixers import Attention
@@ -114,8 +116,8 @@ def test_grouped_experts_keep_what_each_choice_goes_through() -> None:
     k, w = 2, 1024
     part = Experts(count=8, active=k, width=w, shared_width=0, gated=True)
     kept = _kept(replace(LLAMA_3_8B, part=part), BF16) - _kept(LLAMA_3_8B, BF16)
-    # In the place of the dense part, which keeps its input and four tensors of its width.
-    assert kept == k * (2 * H + 2 * 2 * w + 2 * w + 2 * w + 2 * H + 2) - 8 * F - 2 * H
+    # In the place of the dense part, of which four tensors are kept; the router keeps their input and its scores.
+    assert kept == k * (2 * H + 2 * 2 * w + 2 * w + 2 * w + 2 * H + 2) + 8 * 2 - 8 * F
 
 
 def test_a_layer_without_a_feed_forward_part_has_one_norm() -> None:

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from hubmem.memory.programs.blocks import Block, trace_layer
+from hubmem.memory.programs.block import Block
+from hubmem.memory.programs.blocks import trace_layer
 from hubmem.memory.programs.computation import Computation, Norm, Scores
 from hubmem.memory.programs.tape import Arithmetic, Extent
 from hubmem.models.architecture import Dense

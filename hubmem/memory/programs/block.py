@@ -1,0 +1,38 @@
+"""A layer as its program takes it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from hubmem.memory.programs.computation import Computation
+from hubmem.memory.programs.kernels import Mask
+from hubmem.memory.programs.scans import Recurrence
+from hubmem.models.architecture import FeedForward
+from hubmem.models.mixers import Attention, LatentAttention
+
+
+class Caching(Enum):
+    """What becomes of keys and values."""
+
+    NONE = "used once"
+    FILLING = "copied into an empty cache"
+    GROWING = "joined to those in the cache, which are copied to make room"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A layer with all its memory depends on.
+
+    Attributes:
+        mixer: its attention; `across` another one, over an encoder's output.
+        mask: what attention is given; `across` never has padding of its own.
+        eager: whether attention scores are made by separate operators though a kernel could do it.
+    """
+
+    computation: Computation
+    hidden: int
+    mixer: Attention | LatentAttention | Recurrence
+    part: FeedForward
+    across: Attention | None = None
+    mask: Mask = Mask.NONE
+    eager: bool = False
+    caching: Caching = Caching.NONE
