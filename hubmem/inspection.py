@@ -14,6 +14,7 @@ from hubmem.hub.siblings import Sibling, quantized_siblings
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import Cache, bytes_per_token, cache_bytes
 from hubmem.memory.engines import engine_of
+from hubmem.memory.images import check_images
 from hubmem.memory.planning import planner
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
@@ -110,6 +111,7 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
     quantization = read_quantization(config.raw if config else None, snapshot.quantization_file)
     census = snapshot.census if snapshot.parts else _counted(snapshot.census, quantization, architecture)
     workload = _with_cache_dtype(request.workload_for(architecture), quantization)
+    check_images(architecture, workload)
     plan_for = planner(architecture, census)
     host = _host(census, request.bits_per_second)
     solver = Solver(

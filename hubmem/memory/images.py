@@ -100,7 +100,7 @@ def seen_by(architecture: Architecture, workload: Workload) -> Seen | None:
     """What each image of a workload becomes, or None where it has none.
 
     Raises:
-        UsageError: the model sees no images, or hubmem does not know how, or they are longer than the context.
+        UsageError: the model sees no images, or how it sees them is not known.
     """
     if not workload.images:
         return None
@@ -109,11 +109,29 @@ def seen_by(architecture: Architecture, workload: Workload) -> Seen | None:
             f"--images {workload.images}: how many tokens an image is to {architecture.model_type} is not known.",
             hint="Without --images the plan is of text alone.",
         )
-    seen = architecture.tower.sight.see(*workload.image_pixels)
-    tokens = workload.images * seen.tokens
+    return architecture.tower.sight.see(*workload.image_pixels)
+
+
+def image_tokens(architecture: Architecture | None, workload: Workload) -> int:
+    """Tokens of all images of a sequence."""
+    seen = seen_by(architecture, workload) if architecture else None
+    return workload.images * seen.tokens if seen else 0
+
+
+def check_images(architecture: Architecture | None, workload: Workload) -> None:
+    """Nothing, if a context holds its images.
+
+    Raises:
+        UsageError: it does not, both named.
+    """
+    tokens = image_tokens(architecture, workload)
     if tokens > workload.context:
         raise UsageError(
             f"--images {workload.images} are {tokens:,} tokens, and --context is {workload.context:,}.",
             hint="A context holds the images and the text.",
         )
-    return seen
+
+
+def with_images(architecture: Architecture | None, workload: Workload) -> Workload:
+    """The workload with a context that holds its images at least, whatever length is tried on a device."""
+    return replace(workload, context=max(workload.context, image_tokens(architecture, workload)))

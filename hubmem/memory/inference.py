@@ -3,6 +3,7 @@
 from hubmem.errors import UsageError
 from hubmem.memory.engines import engine_of
 from hubmem.memory.fullest import fullest
+from hubmem.memory.images import with_images
 from hubmem.memory.plan import Plan
 from hubmem.memory.sharding import ranks
 from hubmem.memory.workload import Workload
@@ -21,5 +22,5 @@ def plan_inference(architecture: Architecture | None, census: Census, workload: 
     if workload.train:
         raise UsageError(f"A workload that trains ({workload.train}) has no plan for inference.")
     engine = engine_of(workload.engine, workload.engine_version)
-    here = ranks(architecture, census, engine.divided(workload))
+    here = ranks(architecture, census, engine.divided(with_images(architecture, workload)))
     return fullest((rank, engine.plan(rank)) for rank in here)

@@ -7,6 +7,7 @@ from hubmem.errors import UsageError
 from hubmem.memory import optimizers
 from hubmem.memory.device import overheads, reserved_by_training
 from hubmem.memory.fullest import fullest
+from hubmem.memory.images import with_images
 from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.explain import formula
@@ -34,6 +35,7 @@ def plan_training(architecture: Architecture | None, census: Census, workload: W
     if workload.train is None:
         raise UsageError("A workload that does not train has no plan for training.")
     check_checkpointing(architecture, workload)
+    workload = with_images(architecture, workload)
     regime = regime_of(architecture, census, workload)
     return fullest((rank, _plan(rank, regime)) for rank in ranks(architecture, census, workload))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hubmem.errors import UsageError
+from hubmem.memory.images import check_images
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.training import plan_training
 from hubmem.memory.workload import Workload
@@ -85,20 +86,22 @@ def test_gradients_of_the_tower_come_after_those_of_the_text() -> None:
     assert gradients >= 2 * (TENSORS.parameters - embedding)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "workload", "words"),
-    [
-        (TEXT, ONE, "--images 1: how many tokens an image is to llama is not known"),
-        (SEEING, replace(ONE, images=3), "--images 3 are 768 tokens, and --context is 512"),
-    ],
-)
-def test_images_that_cannot_be_counted_are_refused(
-    architecture: Architecture, workload: Workload, words: str
-) -> None:
-    with pytest.raises(UsageError, match=words):
-        plan_inference(architecture, TENSORS, workload)
-    with pytest.raises(UsageError, match=words):
-        plan_training(architecture, TENSORS, replace(workload, train="full"))
+def test_a_model_that_sees_no_images_is_refused_them() -> None:
+    for plan, workload in ((plan_inference, ONE), (plan_training, replace(ONE, train="full"))):
+        with pytest.raises(UsageError, match="how many tokens an image is to llama is not known"):
+            plan(TEXT, TENSORS, workload)
+
+
+def test_images_longer_than_the_context_are_refused_with_both_figures() -> None:
+    with pytest.raises(UsageError, match="--images 3 are 768 tokens, and --context is 512"):
+        check_images(SEEING, replace(ONE, images=3))
+    check_images(SEEING, replace(ONE, images=2))
+    check_images(None, ONE)
+
+
+def test_a_shorter_context_that_is_tried_still_holds_its_images() -> None:
+    tried, least = replace(ONE, context=1), replace(ONE, context=TOKENS)
+    assert plan_inference(SEEING, TENSORS, tried) == plan_inference(SEEING, TENSORS, least)
 
 
 @pytest.mark.parametrize(
