@@ -2,11 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -14,8 +11,8 @@ import hubmem.cli
 import pytest
 from hubmem.cli import main
 from hubmem.cli.main import _COMMANDS as COMMANDS
-from tests.hub_server import Call, Fault, HubServer, Reset
-from tests.hub_server.examples import LLAMA, SHARDED_LLAMA, small
+from tests.hub_server import Fault, HubServer, Reset
+from tests.hub_server.examples import LLAMA, SHARDED_LLAMA
 
 
 @pytest.fixture
@@ -143,6 +140,20 @@ class TestRefusals:
         assert main(["org/small"]) == 4
         assert "could not be reached" in capsys.readouterr().err
 
+    def test_an_oversight_of_ours_exits_70_with_its_traceback_and_the_wish_for_a_report(
+        self, capsys, monkeypatch
+    ):
+        def divide(*_, **__):
+            return 1 // 0
+
+        monkeypatch.setattr("hubmem.render.formats.render", divide)
+
+        assert main(GPT2) == 70
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "return 1 // 0" in err
+        assert "This is a bug in hubmem; please report it" in err
+
     def test_a_file_that_cannot_be_written_exits_2(self, capsys):
         assert main([*GPT2, "-o", "/nowhere/report.json"]) == 2
         assert "cannot be written" in capsys.readouterr().err
@@ -160,32 +171,6 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 class TestProcess:
-    def test_ctrl_c_ends_it_at_once_with_130(self, serve):
-        """Interrupted while the Hub keeps it waiting."""
-        arrived, answered = threading.Event(), threading.Event()
-
-        def keep_waiting() -> None:
-            arrived.set()
-            answered.wait(60)
-
-        hub = serve(small(), faults=[Fault(Call(keep_waiting))])
-        with subprocess.Popen(
-            [sys.executable, "-m", "hubmem", "org/small"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "HF_ENDPOINT": hub.endpoint},
-        ) as process:
-            assert arrived.wait(60)
-            # The request came from a thread; the main thread is about to wait for its answer.
-            time.sleep(2)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-        answered.set()
-
-        assert process.returncode == 130
-        assert (out, err.strip()) == ("", "hubmem: Interrupted.")
-
     def test_a_reader_that_has_enough_is_no_error(self):
         """A pipe that is closed before anything is written, as `| head -0` would."""
         reader, writer = os.pipe()

@@ -8,6 +8,7 @@ from hubmem.cli import main
 from hubmem.errors import UsageError
 from hubmem.render.plot import check_can_draw, draw, picture_of
 from hubmem.units import GIB
+from tests.hub_server.examples import SMALL
 
 GPT2 = ["openai-community/gpt2", "--offline"]
 
@@ -51,6 +52,15 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, capsys, 
     assert main([*GPT2, "--plot", str(tmp_path / "plot.svg")]) == 2
     assert "pip install 'hubmem[plot]'" in capsys.readouterr().err
     assert not (tmp_path / "plot.svg").exists()
+
+
+def test_a_model_whose_layers_are_not_known_has_no_picture(connect, tmp_path, capsys):
+    connect({**SMALL, "config": {"model_type": "nobody_knows"}})
+    plot = tmp_path / "plot.svg"
+
+    assert main(["org/small", "--plot", str(plot)]) == 2
+    assert "needs a model whose layers are known" in capsys.readouterr().err
+    assert not plot.exists()
 
 
 def test_a_picture_is_of_one_model(capsys, tmp_path):

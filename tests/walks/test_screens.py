@@ -77,6 +77,8 @@ def test_ctrl_c_ends_the_wait_for_a_hub_that_does_not_answer(online: Terminal, h
 
     assert process.returncode == 130
     assert took < 10
+    assert out == ""
+    assert err.endswith("hubmem: Interrupted.\n")
     assert not re.search(r"Traceback|Exception", out + err)
     assert (online.home / "README.md").read_text().endswith("# Title\n")
 
