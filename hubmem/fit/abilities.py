@@ -65,12 +65,22 @@ def has_format(gpu: Gpu, name: str) -> bool | None:
     return None if gpu.kind in ("size", "cpu") else name in gpu.dtypes
 
 
+def compiles(gpu: Gpu) -> bool:
+    """Whether it runs what a compiler of its own makes of a model (Neuron, XLA, Gaudi's), and no CUDA or ROCm code."""
+    return gpu.kind in ("asic", "tpu")
+
+
 def cautions(workload: Workload, gpu: Gpu, stored_dtype: str) -> Iterator[str]:
     """What an accelerator lacks of the formats a workload asks for; the plan is made all the same.
 
     Source: vLLM documentation, quantization: FP8 (weight-only by Marlin kernels before Ada), and
     quantized KV cache; compute capability 8.0 for bfloat16.
     """
+    if compiles(gpu):
+        yield (
+            f"{gpu.name} runs what a compiler of its own makes of a model: weights and cache are as planned, what is"
+            " computed beside them is as on a GPU, which it may not be."
+        )
     weights = _format_of(workload.weight_dtype or stored_dtype)
     if weights in ("fp8", "fp4") and has_format(gpu, weights) is False:
         yield (

@@ -6,9 +6,10 @@ training, then how much goes in at once, then speed, then money.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from hubmem.errors import UsageError
-from hubmem.fit.abilities import cannot_run, has_format
+from hubmem.fit.abilities import cannot_run, compiles, has_format
 from hubmem.fit.gpus import Gpu, Target, catalogue, find
 from hubmem.fit.hosting import Host, offers
 from hubmem.fit.precisions import families, of_engine
@@ -280,14 +281,15 @@ def _bigger_device(question: Question) -> Iterator[Change]:
 
 
 def _rented_machine(question: Question) -> Iterator[Change]:
-    """The smallest machine that clouds rent, whatever its accelerators."""
+    """The smallest machine that clouds rent, whatever GPUs it has; one with a compiler of its own as it was asked of."""
     if question.host is None or is_divided(question.undivided):
         return
     try:
         found = offers(question.plan_for, question.undivided, question.host)
     except UsageError:
         return
-    for offer in found[:1]:
+    same = (offer for offer in found if compiles(find(offer.machine.gpu)) is compiles(question.gpu))
+    for offer in islice(same, 1):
         gpu, cell = find(offer.machine.gpu), offer.cell
         share = f" {label_of(cell.workload)}".rstrip()
         text = f"{offer.machine.name} ({cell.gpus}× {gpu.name}{share})"

@@ -51,6 +51,8 @@ def test_a_reason_is_a_no_in_every_cell_without_advice():
         ("T4", Workload(), "BF16", ["no BF16 units"]),
         ("T4", Workload(), "F16", []),
         ("24GiB", Workload(weight_dtype="fp8"), "BF16", []),
+        ("Inferentia2", Workload(), "BF16", ["a compiler of its own"]),
+        ("TPU-v5e", Workload(), "BF16", ["a compiler of its own"]),
     ],
 )
 def test_a_format_it_lacks_is_a_caution(gpu, workload, stored, said):

@@ -261,6 +261,14 @@ def test_a_device_known_by_its_size_alone_is_not_told_of_a_bigger_one():
     assert ":" in machine.change.text
 
 
+@pytest.mark.parametrize(("gpu", "vendor"), [("RTX-4060-Ti-16GB", "nvidia"), ("Inferentia2", "aws")])
+def test_the_machine_runs_what_the_gpu_asked_about_runs(gpu, vendor):
+    machine = advice_on(gpu, "Qwen/Qwen3-14B" if vendor == "nvidia" else "Qwen/Qwen3-32B")[-1].change
+
+    assert ":" in machine.text
+    assert machine.gpu.vendor == vendor
+
+
 def test_the_machine_is_the_smallest_that_fits_with_ram_to_load_the_files():
     report = report_of("meta-llama/Llama-3.1-70B", gpus=["RTX-4090"], cloud=True)
     machine = report.verdicts[0].advice[-1].change
