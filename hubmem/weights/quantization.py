@@ -314,7 +314,7 @@ def _unquantized(census: Census) -> Census:
 
 def _unpacked(group: TensorGroup, quantization: Quantization, method: Method) -> TensorGroup:
     dtype = dtypes.of(group.dtype)
-    if not _is_whole_number(group) or group.unpacked is None:
+    if not _is_whole_number(group) or group.unpacked is None or not group.shape:
         return group
     bits = quantization.bits_of(group.template) or method.bits
     per_element = max(Fraction(1), Fraction(dtype.bits, bits))

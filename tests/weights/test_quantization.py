@@ -378,3 +378,16 @@ def test_what_is_said_of_a_quantization() -> None:
     deepseek = read["deepseek-ai/DeepSeek-V3"]
     assert deepseek == Quantization(method="fp8", bits=8, block=(128, 128), scheme="e4m3")
     assert deepseek.summary() == {"method": "fp8", "bits": 8, "group_size": [128, 128], "scheme": "e4m3"}
+
+
+PACKED_ENDS = (
+    "qweight", "weight", "weight_packed", "w_blocks", "W_q", "codes", "weight._data", "_weight_qdata", "trellis",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(), (0,), (64,), (2, 64), (2, 2, 64), (2, 2, 2, 64)], ids=str)
+def test_whatever_shape_a_packed_tensor_has_it_is_counted(method: str, shape: tuple[int, ...]) -> None:
+    config = {"quant_method": method, "bits": 4, "load_in_4bit": True}
+    shapes = unpacked(config, *((f"a.{end}", "I32", shape) for end in PACKED_ENDS))
+    assert all(found is None or min(found, default=1) >= 0 for found in shapes)
