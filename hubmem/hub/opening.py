@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubmem.errors import HubUnreachable, NotCached, RepoNotFound
-from hubmem.hub.source import Observer, Pacer, Source
+from hubmem.hub.pacer import Pacer
+from hubmem.hub.source import Observer, Source
 
 if TYPE_CHECKING:
     from hubmem.hub.cache import Cache

@@ -33,7 +33,8 @@ from hubmem.errors import (
     TokenRefused,
     UnreadableRepo,
 )
-from hubmem.hub.source import Allowance, Cost, Exchange, Observer, Pacer
+from hubmem.hub.pacer import Allowance, Pacer
+from hubmem.hub.source import Cost, Exchange, Observer
 from hubmem.version import __version__
 
 _ATTEMPTS = 5

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from hubmem.hub.source import Allowance, Pacer
+from hubmem.hub.pacer import Allowance, Pacer
 
 # Left for whatever else uses the same token: a scan must not lock its owner out.
 SPARE_SHARE = 0.02
