@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 from hubmem.hub.opening import Access, open_model, open_session, open_transport
-from hubmem.hub.source import Allowance, Pacer
+from hubmem.hub.pacer import Allowance, Pacer
 from hubmem.hub.transport import allowance_in
 from hubmem.snapshot import take_snapshot
 from tests.hub_server import Answer, Fault, HubServer, Reset

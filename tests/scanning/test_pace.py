@@ -14,7 +14,7 @@ from math import ceil, inf
 import pytest
 from hubmem.errors import HubUnreachable, RepoNotFound
 from hubmem.hub.opening import Access, open_session, open_transport
-from hubmem.hub.source import Allowance
+from hubmem.hub.pacer import Allowance
 from hubmem.scanning.pace import Bucket, QuotaPacer, Stopped
 from hypothesis import given, settings
 from hypothesis import strategies as st
