@@ -65,7 +65,7 @@ def _workspace_term() -> Term:
         name="cuBLAS workspace",
         nbytes=_WORKSPACE_LOW,
         basis=Basis.ASSUMED,
-        formula="2 × 4 MiB, 32 MiB from Hopper on",
+        formula="2 × 4 MiB; 32 MiB on Hopper and later",
         source="cuBLAS documentation, cublasSetWorkspace",
         low=_WORKSPACE_LOW,
         high=_WORKSPACE_HIGH,

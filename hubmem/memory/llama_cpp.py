@@ -24,6 +24,10 @@ from hubmem.weights.roles import Role
 _UNKNOWN = "The layers of this model type are not known: weights only, without cache and compute buffer."
 _NO_CELLS = "llama.cpp has no cache for layers like this model's: none is counted."
 _SOURCE = "llama.cpp, src/llama-graph.cpp; largest set of tensors ggml's allocator holds at once"
+_SYMBOLS = (
+    "u: tokens of a micro-batch, n: cells of the cache, V: vocabulary, h: hidden size, a: heads, p and q: elements"
+    " of the two widest vectors that queries are made of"
+)
 _FLOAT32 = 4
 # A mask has a float32 for each token and cell; in one kernel, also a float16.
 _MASK_BYTES, _MASK_BYTES_FLASH = 4, 4 + 2
@@ -65,10 +69,11 @@ def output_bytes(micro_batch: int, vocabulary: int, hidden: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buffer:
-    """So many bytes to compute in, and how they were computed."""
+    """So many bytes to compute in, and how they were computed: as a formula, and in plain words."""
 
     nbytes: int
     formula: str
+    summary: str
 
 
 class _Placed:
@@ -173,6 +178,8 @@ class _Placed:
                 nbytes=buffer.nbytes,
                 basis=Basis.DERIVED,
                 formula=buffer.formula,
+                summary=buffer.summary,
+                symbols=_SYMBOLS,
                 source=_SOURCE,
             )
 
@@ -183,6 +190,7 @@ class _Placed:
             yield Buffer(
                 nbytes=output_bytes(u, architecture.vocab_size, h),
                 formula=f"output, u·(V + h)·4 B = {u} × ({architecture.vocab_size:,} + {h:,}) × 4",
+                summary=f"the output of {u} tokens at once",
             )
         fused = computation_of(architecture, self._rank.census).projection is not Projection.SEPARATE
         for layer, _ in _layers_of(architecture, self._gpu).distinct_layers:
@@ -204,11 +212,13 @@ class _Placed:
             return Buffer(
                 nbytes=u * (tensors + n * _MASK_BYTES_FLASH),
                 formula=f"attention, u·((2h + p + q)·4 + n·6) B = {u} × ({widths} + {n:,} × 6)",
+                summary=f"attention of {u} tokens at once to {n:,} cells",
             )
         return Buffer(
             nbytes=u * (tensors + (mixer.heads + 1) * n * _MASK_BYTES),
             formula=f"attention, u·((2h + p + q)·4 + (a + 1)·n·4) B"
             f" = {u} × ({widths} + {mixer.heads + 1} × {n:,} × 4)",
+            summary=f"attention scores of {u} tokens at once to {n:,} cells",
         )
 
 
@@ -239,4 +249,5 @@ def _feed_forward(layer: Layer, u: int, h: int) -> Buffer:
     return Buffer(
         nbytes=u * (2 * h + width) * _FLOAT32,
         formula=f"feed-forward, u·(2h + {width:,})·4 B = {u} × (2 × {h:,} + {width:,}) × 4",
+        summary=f"the MLP of {u} tokens at once",
     )

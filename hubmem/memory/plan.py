@@ -31,6 +31,8 @@ class Term:
         name: what holds them, such as `weights` or `KV cache`.
         formula: in the symbols of its source, with this case's numbers put in.
         source: paper, documentation or code with its version, or the files they were read from.
+        summary: the formula in plain words, where its symbols do not speak for themselves; or "".
+        symbols: what they stand for, or "".
         low, high: the range of an assumed term; equal to `nbytes` for others.
     """
 
@@ -39,6 +41,8 @@ class Term:
     basis: Basis
     formula: str
     source: str
+    summary: str = ""
+    symbols: str = ""
     low: int = -1
     high: int = -1
 

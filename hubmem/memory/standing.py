@@ -103,6 +103,8 @@ def _adapters(rank: Rank, regime: Regime, trained: int) -> Term:
         nbytes=trained,
         basis=Basis.DERIVED,
         formula=f"Σ r·(d + k) = {trained // itemsize:,} parameters × {itemsize} B, r = {rank.workload.rank}",
+        summary=f"{trained // itemsize:,} parameters × {itemsize} B, rank {rank.workload.rank}",
+        symbols="r: rank, d: inputs of a matrix, k: its outputs",
         source="Hu et al., LoRA, arXiv 2106.09685, section 4.1",
     )
 

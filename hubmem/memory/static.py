@@ -9,7 +9,6 @@ from hubmem.memory.programs.computation import Tables
 from hubmem.memory.sharding import Rank
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
-from hubmem.units import format_binary
 from hubmem.weights.census import Census, TensorGroup
 from hubmem.weights.roles import Role
 
@@ -57,7 +56,7 @@ def weights_terms(census: Census, workload: Workload, rank: Rank) -> tuple[Term,
 
 
 def _weights_term(nbytes: int, census: Census, workload: Workload, rank: Rank) -> Term:
-    share = "" if rank.whole else f", {format_binary(nbytes)} of them on the fullest of {workload.devices}"
+    share = "" if rank.whole else f", divided over {workload.devices} devices"
     if workload.weight_dtype is None:
         return Term(
             name="weights",

@@ -1,5 +1,6 @@
 """The memory of training a model: one step, forward, backward and the optimizer's."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from hubmem.memory.fullest import fullest
 from hubmem.memory.images import with_images
 from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
-from hubmem.memory.programs.explain import formula
+from hubmem.memory.programs.explain import formula, symbols
 from hubmem.memory.recomputation import check_checkpointing
 from hubmem.memory.segments import segments_of
 from hubmem.memory.sharding import Rank, ranks
@@ -175,24 +176,25 @@ class _Run:
 
 
 def _kept(instant: Instant) -> Term:
+    kinds = _kinds(instant.waiting)
+    storages = [storage for segment, _ in kinds for storage in segment.kept]
+    formulas = (f"{count} × {each.name}: {formula(each.kept, each.counts)}" for each, count in kinds)
     return Term(
         name="activations kept",
         nbytes=instant.kept,
         basis=Basis.DERIVED,
-        formula=" + ".join(_describe(instant.waiting)),
+        formula=" + ".join(formulas),
+        summary=f"for the backward pass: {' + '.join(f'{count} × {each.name}' for each, count in kinds)}",
+        symbols=symbols(storages, instant.segment.counts),
         source=_SOURCE,
     )
 
 
-def _describe(waiting: Sequence[Segment]) -> Iterator[str]:
-    """Each kind of segment once, with how many wait."""
-    counts: dict[str, tuple[Segment, int]] = {}
-    for segment in waiting:
-        _, count = counts.get(segment.name, (segment, 0))
-        counts[segment.name] = (segment, count + 1)
-    for name, (segment, count) in counts.items():
-        if segment.kept:
-            yield f"{count} × {name}: {formula(segment.kept, segment.counts)}"
+def _kinds(waiting: Sequence[Segment]) -> list[tuple[Segment, int]]:
+    """Each kind of segment that keeps something, with how many of it wait."""
+    kinds = {segment.name: segment for segment in reversed(waiting)}
+    counts = Counter(segment.name for segment in waiting)
+    return [(kinds[name], count) for name, count in counts.items() if kinds[name].kept]
 
 
 def _alive(instant: Instant) -> Term:
@@ -201,5 +203,7 @@ def _alive(instant: Instant) -> Term:
         nbytes=instant.segment.nbytes(instant.alive),
         basis=Basis.DERIVED,
         formula=formula(instant.alive, instant.segment.counts),
+        summary=f"at their peak ({instant.name})",
+        symbols=symbols(instant.alive, instant.segment.counts),
         source=_SOURCE,
     )

@@ -15,7 +15,7 @@ from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.block import Caching
 from hubmem.memory.programs.blocks import trace_layer, trace_relative_bias
-from hubmem.memory.programs.explain import formula
+from hubmem.memory.programs.explain import formula, symbols
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_logits
 from hubmem.memory.programs.reading import embedding_width, recurrence_of
@@ -121,7 +121,7 @@ class _Inference:
             counts = stack.counts_of(block)
             alive = trace_layer(block, stack.arithmetic).largest_forward(counts)
             held = (*alive.storages, *stack.referred(), *images.cast_pixels, embeddings)
-            yield self._moment(each, alive, held, counts)
+            yield self._moment(each, "one layer of the tower", alive, held, counts)
 
     def _passes(self) -> Iterator[_Pass]:
         """An encoder's pass, the prompt's, and a token's."""
@@ -167,10 +167,10 @@ class _Inference:
         for block in stack.blocks():
             counts = stack.counts_of(block)
             alive = trace_layer(block, self._arithmetic).largest_forward(counts)
-            yield self._moment(each, alive, (*alive.storages, *referred), counts)
+            yield self._moment(each, "one layer", alive, (*alive.storages, *referred), counts)
             if self._computation.relative_bias and stack.tokens > 1:
                 alive = trace_relative_bias(block, self._arithmetic).largest_forward(counts)
-                yield self._moment(each, alive, alive.storages, counts)
+                yield self._moment(each, "the bias of positions", alive, alive.storages, counts)
 
     def _logits(self, each: _Pass) -> Moment:
         trace = trace_logits(self._ends, self._arithmetic, sampled=each.stack.causal)
@@ -178,7 +178,7 @@ class _Inference:
         held = (*alive.storages, *self._encoded(each.stack))
         if self._images and each.phase == "prefill":
             held += self._images.held
-        return self._moment(each, alive, held, each.stack.counts)
+        return self._moment(each, "the output", alive, held, each.stack.counts)
 
     def _encoded(self, stack: Stack) -> tuple[Storage, ...]:
         """An encoder's output, which generation refers to until it ends."""
@@ -187,15 +187,19 @@ class _Inference:
         h, e = self._architecture.hidden_size, self._arithmetic.itemsize
         return (Storage("encoder output", "h", h, e, Extent.SOURCE),)
 
-    def _moment(self, each: _Pass, alive: Alive, storages: tuple[Storage, ...], counts: Counts) -> Moment:
-        inputs = [Storage("token ids and mask", "1", 2, 8, Extent.KEYS)]
+    def _moment(
+        self, each: _Pass, part: str, alive: Alive, storages: tuple[Storage, ...], counts: Counts
+    ) -> Moment:
+        storages += (Storage("token ids and mask", "1", 2, 8, Extent.KEYS),)
         if self._images:
-            inputs.append(self._images.pixels)
+            storages += (self._images.pixels,)
         activations = Term(
             name="activations",
-            nbytes=sum(s.each * counts[s.extent] for s in (*storages, *inputs)),
+            nbytes=sum(s.each * counts[s.extent] for s in storages),
             basis=Basis.DERIVED,
-            formula=formula((*storages, *inputs), counts),
+            formula=formula(storages, counts),
+            summary=f"{counts[Extent.TOKENS]:,} tokens in {part}, at its peak ({alive.operator})",
+            symbols=symbols(storages, counts),
             source=_SOURCE,
         )
         return Moment(

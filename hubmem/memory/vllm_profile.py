@@ -128,10 +128,11 @@ def bounds_of(workload: Workload, limits: Limits) -> tuple[Limits, Limits]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
-    """So many bytes, and how they were computed."""
+    """So many bytes, and how they were computed: as a formula, and in plain words."""
 
     nbytes: int
     formula: str
+    summary: str
 
 
 def profile_term(
@@ -166,6 +167,8 @@ def profile_term(
         nbytes=usual.nbytes,
         basis=Basis.DERIVED if limits.known else Basis.ASSUMED,
         formula=usual.formula,
+        summary=usual.summary,
+        symbols="T: tokens of a step, S: its sequences, V: vocabulary, h: hidden size, e: bytes of an element",
         source=_SOURCE,
         low=least.nbytes,
         high=most.nbytes,
@@ -191,6 +194,7 @@ def _sampler(architecture: Architecture, limits: Limits, itemsize: int) -> Peak:
         nbytes=sampler_bytes(s, v, itemsize) + (t + 2 * s) * h * itemsize + _WORKSPACE,
         formula=f"sampler, S·V·(e + 36) B + (T + 2S)·h·e B = {s:,} × {v:,} × {itemsize + _SORT_BYTES}"
         f" + ({t:,} + 2 × {s:,}) × {h:,} × {itemsize}, + {_WORKSPACE // MIB} MiB of workspace",
+        summary=f"to sample for {s:,} sequences from a vocabulary of {v:,}",
     )
 
 
@@ -203,6 +207,7 @@ def _layers(architecture: Architecture, tokens: int, itemsize: int, *, eager: bo
         nbytes=tokens * (width + streams * h) * itemsize + _WORKSPACE,
         formula=f"layer, T·({width:,} + {streams}h)·e B = {tokens:,} × ({width:,} + {streams} × {h:,})"
         f" × {itemsize}, + {_WORKSPACE // MIB} MiB of workspace",
+        summary=f"{tokens:,} tokens in one layer",
     )
 
 

@@ -49,7 +49,7 @@ def _model(report: Report) -> str:
 def _plan(report: Report) -> str:
     _, plan = plans.shown(report)
     rows = [
-        [escape(term.name), escape(term.formula), format_gib(term.nbytes), term.basis.value]
+        [escape(term.name), escape(term.summary or term.formula), format_gib(term.nbytes), term.basis.value]
         for term in plan.terms
     ]
     rows.append([f"**{plans.total_label(plan)}**", "", f"**{format_gib(plan.per_gpu_bytes)}**", ""])

@@ -70,7 +70,11 @@ def explain(report: Report, page: Page) -> str:
 def _term(term: Term, page: Page) -> Iterator[str]:
     gib = format_gib(term.nbytes)
     yield page.paint(f"{term.name}: {term.nbytes:,} bytes ({gib} GiB), {term.basis.value}", "bold")
+    if term.summary:
+        yield from page.paragraph(term.summary, first="  ", rest="  ")
     yield from page.paragraph(term.formula, first="  = ", rest="    ")
+    if term.symbols:
+        yield from page.paragraph(term.symbols, first="    ", rest="    ")
     yield from page.paragraph(term.source, first="  source: ", rest="    ")
     if term.basis is Basis.ASSUMED:
         low, high = term.range

@@ -101,7 +101,10 @@ def _plan(report: Report, page: Page) -> list[str]:
 def _term_line(term: Term, width: int, page: Page) -> str:
     name = shorten(term.name, width).ljust(width)
     return _columns_of(
-        f"  {name}  {term.formula}", format_gib(term.nbytes), page.paint(term.basis.value, "dim"), page
+        f"  {name}  {term.summary or term.formula}",
+        format_gib(term.nbytes),
+        page.paint(term.basis.value, "dim"),
+        page,
     )
 
 

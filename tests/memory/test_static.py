@@ -72,12 +72,12 @@ def test_converted_weights_are_as_wide_as_they_are_held_and_say_where_their_shap
     assert converted.source == "shapes from safetensors headers; layout of fp32"
 
 
-def test_a_divided_model_s_weights_say_what_the_fullest_of_its_devices_holds() -> None:
+def test_a_divided_model_s_weights_say_over_how_many_devices() -> None:
     def formula(workload: Workload) -> str:
         return weights_terms(TENSORS, workload, next(ranks(LLAMA, TENSORS, workload)))[0].formula
 
-    assert "fullest" not in formula(Workload())
-    assert formula(Workload(tp=2)).endswith("of them on the fullest of 2")
+    assert "divided" not in formula(Workload())
+    assert formula(Workload(tp=2)).endswith("divided over 2 devices")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,39 @@
 """A set of tensors as one line of arithmetic."""
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hubmem.memory.programs.tape import Counts, Extent, Storage
+
+_SYMBOLS: Mapping[str, str] = {
+    "T": "tokens of all sequences",
+    "t": "tensor-parallel ranks",
+    "rows": "tokens with logits",
+    "b": "sequences",
+    "s": "tokens of one",
+    "sₖ": "tokens it attends to",
+    "sₑ": "tokens of the encoder's input",
+    "h": "hidden size",
+    "f": "MLP width",
+    "q": "heads × their size",
+    "k": "KV heads × their size",
+    "a": "heads",
+    "D": "size of a head's rotary part",
+    "c": "size of the latent",
+    "p": "width of a layer's own inputs or of its recurrent projection",
+    "P": "relative positions",
+    "L": "layers",
+    "e": "experts",
+    "n": "experts of a token",
+    "w": "width of an expert",
+    "r": "rank of the adapters",
+    "d": "inputs of a matrix",
+    "weight": "elements of a matrix",
+    "V": "vocabulary",
+    "E": "width of the embedding",
+}
+_SYMBOL = re.compile(r"[A-Za-z]+[ₖₑ]?")
 
 
 def formula(storages: Iterable[Storage], counts: Counts) -> str:
@@ -19,6 +49,19 @@ def formula(storages: Iterable[Storage], counts: Counts) -> str:
     parts = [_part(extent, group, counts) for extent, group in by_extent.items()]
     symbols, numbers = " + ".join(part[0] for part in parts), " + ".join(part[1] for part in parts)
     return f"{symbols} B = {numbers}"
+
+
+def symbols(storages: Iterable[Storage], counts: Counts) -> str:
+    """What the symbols of their formula stand for.
+
+    >>> symbols([Storage("gate", "f", 14336, 2)], {Extent.TOKENS: 8192})
+    'T: tokens of all sequences, f: MLP width'
+    """
+    written = (
+        name for each in storages if each.each for name in (_shown(each.extent, counts).value, each.symbol)
+    )
+    used = dict.fromkeys(symbol for name in written for symbol in _SYMBOL.findall(name))
+    return ", ".join(f"{symbol}: {_SYMBOLS.get(symbol, '?')}" for symbol in used)
 
 
 def _shown(extent: Extent, counts: Counts) -> Extent:

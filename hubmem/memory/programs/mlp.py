@@ -1,6 +1,6 @@
 """Feed-forward parts: dense ones, and experts.
 
-Symbols: f width, k experts a token goes through, w width of an expert.
+Symbols: f width, n experts a token goes through, w width of an expert.
 """
 
 from dataclasses import replace
@@ -175,13 +175,13 @@ def _routed(tape: Tape, computation: Computation, part: Experts, x: Value, hidde
     Source: transformers 5.23, integrations/moe.py, grouped_mm_experts_forward.
     """
     weights = _routing_weights(tape, computation, part, x)
-    (chosen,) = tape.run("gather", (x,), (_per_choice("chosen tokens", "k·h", part, hidden, x.itemsize),))
+    (chosen,) = tape.run("gather", (x,), (_per_choice("chosen tokens", "n·h", part, hidden, x.itemsize),))
     with tape.holding(weights, chosen) as held:
         into = _matrices(tape, EXPERTS_GATE_UP, part.count * hidden * _width_into(part))
         held.append(into)
         inner = _between_matrices(tape, computation, part, chosen, into)
         back = _matrices(tape, EXPERTS_DOWN, part.count * part.width * hidden)
-        out = _grouped(tape, part, inner, back, symbol="k·h", width=hidden)
+        out = _grouped(tape, part, inner, back, symbol="n·h", width=hidden)
         held += [back, out]
         weighted = multiply(tape, out, weights, "weighted")
         ordered = copy(tape, weighted, "in order")
@@ -196,13 +196,13 @@ def _through_all(tape: Tape, computation: Computation, part: Experts, x: Value, 
     """Tokens repeated for each expert and weighted, one batched product for each matrix, summed (Llama 4)."""
     part = replace(part, active=part.count)
     weights = _routing_weights(tape, computation, part, x)
-    (repeated,) = tape.run("repeat", (x,), (_per_choice("repeated", "k·h", part, hidden, x.itemsize),))
+    (repeated,) = tape.run("repeat", (x,), (_per_choice("repeated", "n·h", part, hidden, x.itemsize),))
     given = multiply(tape, repeated, weights, "weighted")
     with tape.holding(given):
         into = _matrices(tape, EXPERTS_GATE_UP, part.count * hidden * _width_into(part))
         inner = _between_matrices(tape, computation, part, _halved(tape, given), _halved(tape, into))
         back = _matrices(tape, EXPERTS_DOWN, part.count * part.width * hidden)
-        out = _grouped(tape, part, inner, _halved(tape, back), symbol="k·h", width=hidden)
+        out = _grouped(tape, part, inner, _halved(tape, back), symbol="n·h", width=hidden)
     return _summed(tape, out, x, hidden)
 
 
@@ -251,9 +251,9 @@ def _between_matrices(
     tape: Tape, computation: Computation, part: Experts, chosen: Value, into: Value
 ) -> Value:
     if not part.gated:
-        up = _grouped(tape, part, chosen, into, symbol="k·w", width=part.width)
+        up = _grouped(tape, part, chosen, into, symbol="n·w", width=part.width)
         return _activation(tape, computation, up)
-    both = _grouped(tape, part, chosen, into, symbol="k·w", width=2 * part.width)
+    both = _grouped(tape, part, chosen, into, symbol="n·w", width=2 * part.width)
     gate, up = tape.view(both, both.width // 2, both.width // 2)
     with tape.holding(both):
         if computation.activation is Activation.CLAMPED_GLU:
@@ -263,7 +263,7 @@ def _between_matrices(
 
 def _clamped_glu(tape: Tape, part: Experts, gate: Value, up: Value) -> Value:
     """(up + 1) · gate·σ(α·gate), both clamped first; each token's biases are gathered beside."""
-    biases = _per_choice("biases of chosen experts", "k·w", part, 2 * part.width, gate.itemsize)
+    biases = _per_choice("biases of chosen experts", "n·w", part, 2 * part.width, gate.itemsize)
     (biases_here,) = tape.run("gather", (), (biases,))
     with tape.holding(biases_here) as held:
         gate = unary(tape, gate, "gate clamped", saves_input=True)
