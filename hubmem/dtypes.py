@@ -1,4 +1,4 @@
-"""One row a dtype: how wide an element is, and how files, configs and users spell it."""
+"""One row per dtype: how wide an element is, and how files, configs and users spell it."""
 
 from dataclasses import dataclass
 

@@ -61,8 +61,8 @@ def inspect(
         subfolder: the folder of the repo to look in.
         file: one weight file of several that are whole models, such as a GGUF file.
         siblings: whether to ask the Hub for quantized versions of a model that does not fit a GPU named.
-        observer: hears of requests and progress.
-        warn: hears of what does not stop the answer.
+        observer: told of requests and progress.
+        warn: called with what is wrong, but does not stop the answer.
         request: `gpus`, `context`, `dtype`, `kv_dtype`, `cache_policy` as `Request.of` takes them, and any other
             field of `hubmem.memory.workload.Workload`: `batch`, `train`, `tp` …
 

@@ -34,7 +34,7 @@ class Snapshot:
         adapter: the changes to a base model that the repo holds, or None.
         seconds: from opening to the last byte read.
         quantization_file: the object in a file beside config.json that tells how weights are quantized, or None.
-        stands_in: why this is not what the Hub has now, or "".
+        stands_in: a sentence that says what stands in for the Hub's files and why; "" where nothing does.
     """
 
     listing: Listing

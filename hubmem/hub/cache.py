@@ -69,7 +69,7 @@ class Cache:
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
-        """Write everything inside as one transaction: one wait for the disk instead of one an entry.
+        """Write everything inside as one transaction: one wait for the disk instead of one per entry.
 
         Other threads wait: a connection has one transaction at a time.
         """

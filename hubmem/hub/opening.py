@@ -61,8 +61,8 @@ class Access:
         token: for the Hub; None for the one huggingface_hub finds, False for none.
         offline: make no request.
         bundled: whether a bundled snapshot may stand in where the Hub cannot be read.
-        observer: hears of requests and progress.
-        warn: hears of what does not stop the answer.
+        observer: told of requests and progress.
+        warn: called with what is wrong, but does not stop the answer.
         session: shared with other repos; None for one of its own.
     """
 

@@ -139,7 +139,7 @@ def zamba(config: Config, _: int) -> tuple[Mixer, ...]:
 
 
 def multi_query(config: Config, _: int) -> tuple[Mixer, ...]:
-    """One KV head with `multi_query`, else one a head (GPT-BigCode)."""
+    """One KV head with `multi_query`, else one per head (GPT-BigCode)."""
     heads = config.positive("num_attention_heads")
     kv_heads = 1 if config.boolean("multi_query") else heads
     dim = head_dim(config, heads)
@@ -195,7 +195,7 @@ def in_bottleneck(config: Config, layer: int) -> tuple[Mixer, ...]:
 
 
 def chatglm(config: Config, layer: int) -> tuple[Mixer, ...]:
-    """KV heads in groups with `multi_query_attention`, else one a head."""
+    """KV heads in groups with `multi_query_attention`, else one per head."""
     groups = "multi_query_group_num" if config.boolean("multi_query_attention") else "num_attention_heads"
     return full(config.with_values({"num_key_value_heads": config.positive(groups)}), layer)
 
@@ -232,7 +232,7 @@ def cpm_ant(config: Config, _: int) -> tuple[Mixer, ...]:
 
 
 def of_heads(*keys: str) -> MixerReader:
-    """Attention over the sequence with one KV head a head; heads under keys of their own."""
+    """Attention over the sequence, each head with a KV head of its own; their number under other keys."""
 
     def read(config: Config, _: int) -> tuple[Mixer, ...]:
         heads = config.positive(*keys)

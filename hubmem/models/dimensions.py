@@ -21,7 +21,7 @@ def head_dim(config: Config, heads: int, heads_key: str = "num_attention_heads")
 
 
 def refuse_remainder(config: Config, key: str, value: int, divisor_key: str, divisor: int) -> None:
-    """Two counts of which one must divide the other.
+    """Refuse a value that is no multiple of another.
 
     Raises:
         MalformedConfig: it does not.

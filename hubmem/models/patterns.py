@@ -1,6 +1,6 @@
 """Which kind each layer of a stack is.
 
-transformers 5 writes `layer_types`, one name a layer. Older configs say the same by an interval, a string of
+transformers 5 writes `layer_types`, one name per layer. Older configs say the same by an interval, a string of
 letters, a list of flags or of layer numbers; where a config says nothing, its class has a pattern of its own.
 """
 

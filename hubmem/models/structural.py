@@ -65,7 +65,7 @@ class LayerShapes:
 
 
 def architecture_by_shapes(model_type: str, census: Census) -> Architecture | None:
-    """A model of a type nobody knows as its shapes show it, or None where they do not show what it keeps."""
+    """The architecture that tensor shapes alone show, for a model type that has no row; None where they do not."""
     layers = layer_shapes(census)
     embedding = _embedding(census)
     stacks = ("encoder.", "decoder.")

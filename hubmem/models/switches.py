@@ -1,4 +1,4 @@
-"""What a config switches in its class's code and no shape shows: functions, caps, dropout."""
+"""What a config switches on or off in the model's code, and no tensor's shape shows: activations, caps, dropout."""
 
 import re
 from dataclasses import dataclass

@@ -36,7 +36,7 @@ class Job:
         output: a file for the answers, beside which the store is kept; None for a store of this run alone.
         lines: whether the answers are written as lines of JSON while the scan runs.
         ordered: whether those come in the order the repos were asked for.
-        by_counts: whether the counts of the Hub's list are to do, and no file is read.
+        by_counts: whether the counts in the Hub's list are enough, so that no file is read.
         refresh: whether repos that have moved since they were stored are read again.
         executor: a name as `hubmem.scanning.executors` takes it.
     """
@@ -108,14 +108,14 @@ def carried_out(
     write_line: WriteLine,
     tell: Callable[[Result], None],
 ) -> Iterator[Store]:
-    """Do a scan to its end, and show its store.
+    """Run a scan to its end, then lend its store.
 
     Args:
         job: the scan.
         access: how the Hub may be read.
         pacer: keeps the Hub's quotas.
         write_line: where lines go that go to no file.
-        tell: hears each answer.
+        tell: called with each answer.
 
     Raises:
         HubmemError: the scan cannot begin or cannot go on; what was answered is kept.

@@ -38,7 +38,7 @@ def open_lines(path: Path, *, warn: Callable[[str], None]) -> Iterator[WriteLine
 
 
 class _Rest:
-    """What is still to be written of a line; a disk may take a part of it and be full."""
+    """Writes what is left of a line: a full disk may have taken a part of it."""
 
     def __init__(self, file: FileIO, line: bytes) -> None:
         self._file = file
@@ -58,7 +58,7 @@ class InOrder:
         self._position = 0
 
     def __call__(self, _: Result) -> None:
-        """The store has a further answer: write what has become ready by it."""
+        """Write the answers whose turn has come now that the store has one more."""
         for position, result in self._store.answers(after=self._position):
             if position != self._position + 1:
                 return

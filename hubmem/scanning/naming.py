@@ -117,7 +117,7 @@ def _in_line(line: str, where: str) -> str:
 def as_text(name: str) -> str:
     r"""A name that can be stored and shown: no half of a surrogate pair, and not longer than any path.
 
-    What is changed by it names no repo either way.
+    A name that this changes is no repo's anyway.
 
     >>> as_text("org/n\udcffme"), len(as_text("a" * 5000))
     ('org/n\\udcffme', 201)

@@ -128,7 +128,7 @@ def asked(store: Path) -> str:
 
 
 def find_store(names: Sequence[str], folder: Path) -> Path:
-    """The store that is meant: named, beside the output that is named, or the only one in a folder.
+    """The store to ask: the one named, the one beside the output named, or the only one in a folder.
 
     Raises:
         UsageError: none, or several.

@@ -29,7 +29,7 @@ def run(
         reading: what the others are read with.
         planning: what they are asked; makes a `Result` of each.
         refresh: whether repos that have moved since they were stored are read again.
-        listeners: are told each answer when the store has it.
+        listeners: called with each answer once the store has it.
 
     Raises:
         HubUnreachable: the Hub has failed many repos in a row.

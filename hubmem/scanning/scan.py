@@ -1,4 +1,4 @@
-"""Many repos, one after the other finished: read in threads, planned where an executor says.
+"""Many repos, in the order they finish: read in threads, planned where an executor says.
 
 Reading is bound by the Hub's quota, which belongs to a token and not to a machine, so all requests are made
 here, by threads that share one pace. Planning is a pure function of what was read: it may run anywhere.
@@ -66,8 +66,8 @@ def scan(
         token: for the Hub; None for the one huggingface_hub finds, False for none.
         offline: make no request.
         bundled: whether a bundled snapshot may stand in where the Hub cannot be read.
-        observer: hears of requests; called from threads.
-        warn: hears of what does not stop the scan; called from threads.
+        observer: told of requests, from threads.
+        warn: called with what is wrong, but does not stop the scan; from threads.
         request: what is asked of each, as in `hubmem.inspect`: `gpus`, `context`, `batch`, …
 
     Returns:

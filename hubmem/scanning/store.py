@@ -80,7 +80,7 @@ class Store:
         self._connection.close()
 
     def ask(self, repo: str) -> bool:
-        """Note that this run is asked for a repo; False where it was before."""
+        """Note that this run was asked for a repo; False where it was asked for the same repo before."""
         return bool(self._write("INSERT OR IGNORE INTO asked (repo) VALUES (?)", (repo,)).rowcount)
 
     def find(self, repo: str) -> Result | None:
@@ -130,7 +130,7 @@ class Store:
 
 
 def patiently(action: Callable[[], _T], *, what: str, warn: Callable[[str], None]) -> _T:
-    """Do what a lock or a full disk may prevent for a while.
+    """Do something that a lock or a full disk may prevent for a while; wait and try again.
 
     Raises:
         StoreUnavailable: it was prevented all the time.

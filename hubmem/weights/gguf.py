@@ -39,7 +39,7 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _U32, _U64 = _SCALARS[4], _SCALARS[10]
-# Arrays with an entry a layer are kept; longer ones belong to the vocabulary.
+# Arrays with an entry per layer are kept; longer ones belong to the vocabulary.
 _LONGEST_ARRAY = 4096
 # A name of some 24 characters, four dimensions at most, a type and an offset.
 _TENSOR_ENTRY_BYTES = 72

@@ -1,4 +1,4 @@
-"""Which GGUF type llama.cpp gives each tensor in a quantization such as Q4_K_M: one row a mixture.
+"""Which GGUF type llama.cpp gives each tensor in a quantization such as Q4_K_M: one row per mixture.
 
 A mixture has a base type, and gives more bits to the tensors that need them: value projections, down
 projections and the output matrix, in the first and last layers before others. Where an importance matrix

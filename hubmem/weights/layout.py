@@ -150,7 +150,7 @@ def choose(paths: Iterable[str], selection: Selection = EVERYTHING) -> Layout:
 
 
 def _under_other_names(here: set[str], inside: set[str]) -> Layout | None:
-    """Files that no loader has a name for: those beside the config, else those of folders below."""
+    """Weights under names that no loader looks for: beside the config, else in folders below it."""
     beside = _gguf(here) or _safetensors(here) or _torch(here)
     return beside or _gguf(inside) or _safetensors(inside) or _shards(sorted(filter(is_weights, inside)))
 

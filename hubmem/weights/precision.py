@@ -1,4 +1,4 @@
-"""What a change of precision would weigh, tensor by tensor: one row a target.
+"""What a change of precision would weigh, tensor by tensor: one row per target.
 
 A method quantizes the matrices of linear layers and leaves the rest in 16 bits; each row says which linear
 layers its tools leave alone, and what scales, zero points and indices come with a matrix. Nothing here is

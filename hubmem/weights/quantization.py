@@ -1,4 +1,4 @@
-"""What quantized weights stand for: one row a method, and the count of logical parameters.
+"""What quantized weights stand for: one row per method, and the count of logical parameters.
 
 A packed tensor holds several weights in each of its integers. A row says which tensors of a checkpoint are
 packed and along which axis, and which tensors beside them are scales, zero points and indices, which are

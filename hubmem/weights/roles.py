@@ -1,4 +1,4 @@
-"""What a tensor is for, read from its name: one row a role, the first that matches wins.
+"""What a tensor is for, read from its name: one row per role, the first that matches wins.
 
 The rules follow the module names of transformers 5.23 and the original checkpoints it converts; numbered
 parts are folded (`model.layers.{0..79}.mlp.up_proj.weight`), so a rule sees each name once.

@@ -1,4 +1,4 @@
-"""The model types hubmem knows, one row a type or group of types, and how a row becomes an architecture.
+"""The model types hubmem knows, one row per type or group of types, and how a row becomes an architecture.
 
 A row says only what differs from the ordinary decoder: softmax attention by the usual keys, `layer_types` or
 a window where the config has them, gated feed-forward parts or experts. A new type of that kind is its name
