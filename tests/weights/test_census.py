@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,21 @@ def test_a_copy_is_stored_but_neither_loaded_nor_a_parameter() -> None:
     census = Census(groups=groups, format="safetensors", files=1, basis="headers")
     assert (census.stored_bytes, census.loaded_bytes, census.parameters) == (32, 16, 8)
     assert load_groups(dump_groups(groups), "model.safetensors") == groups
+
+
+def test_only_a_parameter_of_another_shape_than_it_is_stored_in_is_packed() -> None:
+    (group,) = census_of_files([Tensor("w", "U8", (8, 4))]).groups
+    assert not group.is_packed
+    assert replace(group, unpacked=(8, 8)).is_packed
+    assert not replace(group, unpacked=None).is_packed
+
+
+def test_a_change_of_every_group_adds_its_notes_to_those_there_are() -> None:
+    census = replace(census_of_files(_layers(0, 1)), notes=("one",))
+    changed = census.changed(lambda group: replace(group, unpacked=None), "two")
+    assert (census.parameters, changed.parameters) == (16, 0)
+    assert changed.stored_bytes == census.stored_bytes
+    assert changed.notes == ("one", "two")
 
 
 def test_groups_are_found_by_the_ends_of_their_names() -> None:
