@@ -100,7 +100,7 @@ def duration(seconds: float) -> str:
     ('41 s', '5 min', '2 h 5 min', '50 h', '17.7 days')
     """
     minutes, hours = round(seconds / 60), round(seconds / 3600)
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
     if minutes < 60:
         return f"{minutes} min"

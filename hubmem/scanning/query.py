@@ -67,7 +67,8 @@ def table(store: Path, statement: str, output_format: str) -> Iterator[str]:
 
 def _json_lines(columns: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     for row in rows:
-        yield json.dumps(dict(zip(columns, row, strict=True))) + "\n"
+        # A statement may make blobs, which JSON has not.
+        yield json.dumps(dict(zip(columns, row, strict=True)), default=str) + "\n"
 
 
 _TABLES: Mapping[str, Callable[[Sequence[Any], Iterable[Sequence[Any]]], Iterator[str]]] = {

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hubmem.errors import MalformedConfig
 from hubmem.weights.gguf import Skipped
 
 _KEYS = {
@@ -117,6 +118,9 @@ def config_of(metadata: Mapping[str, Any], *, has_output: bool) -> dict[str, Any
     Args:
         metadata: of the header.
         has_output: whether there is an output matrix apart from the embedding.
+
+    Raises:
+        MalformedConfig: a number that others follow from is something else.
     """
     name = metadata.get("general.architecture")
     if not isinstance(name, str) or not isinstance(metadata.get(f"{name}.block_count"), int):
@@ -129,7 +133,7 @@ def config_of(metadata: Mapping[str, Any], *, has_output: bool) -> dict[str, Any
         if name in _SPECIAL
         else _ARCHITECTURES.get(name) or _Architecture(model_type=name)
     )
-    layers = own["block_count"] - int(own.get("nextn_predict_layers") or 0)
+    layers = own["block_count"] - _whole(own, "nextn_predict_layers", 0)
     described = {**own, "block_count": layers, **row.values}
     config = {
         row.renames.get(key) or _KEYS[key]: value
@@ -160,6 +164,13 @@ def _with_one_value_a_key(config: dict[str, Any], row: _Architecture, name: str)
     return config
 
 
+def _whole(own: Mapping[str, Any], key: str, default: int) -> int:
+    value = own.get(key, default)
+    if not isinstance(value, int):
+        raise MalformedConfig(f"expected a whole number, got {value!r}", key=key)
+    return value
+
+
 def _llama(own: Mapping[str, Any]) -> _Architecture:
     """Mixtral's experts are the only ones under this name."""
     return _Architecture(model_type="mixtral" if own.get("expert_count") else "llama")
@@ -180,8 +191,8 @@ def _deepseek2(own: Mapping[str, Any]) -> _Architecture:
 
     Source: `DeepseekV2Model.set_gguf_parameters` in convert_hf_to_gguf.py.
     """
-    rope = own.get("rope.dimension_count", 64)
-    key = own.get("attention.key_length_mla", own.get("attention.key_length", 192))
+    rope = _whole(own, "rope.dimension_count", 64)
+    key = _whole(own, "attention.key_length_mla", _whole(own, "attention.key_length", 192))
     value = own.get("attention.value_length_mla", own.get("attention.value_length", 128))
     sigmoid = own.get("expert_gating_func") == 2
     return _Architecture(

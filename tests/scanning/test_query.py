@@ -125,6 +125,14 @@ def test_a_row_shows_reports_only_in_formats_for_rows(finished: Path, scan: Scan
     assert scan("--query", "SELECT 1", finished, "--format", "html").code == 2
 
 
+def test_bytes_that_a_statement_makes_can_be_written_in_each_format_for_rows(
+    finished: Path, scan: Scan
+) -> None:
+    for output_format in ("jsonl", "csv", "markdown"):
+        outcome = scan("--query", "SELECT x'ff' AS bytes", finished, "--format", output_format)
+        assert (outcome.code, "xff" in outcome.out) == (0, True)
+
+
 class TestFindingTheStore:
     def test_the_only_one_in_the_folder_is_meant(
         self, finished: Path, scan: Scan, monkeypatch: pytest.MonkeyPatch

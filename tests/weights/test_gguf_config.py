@@ -1,8 +1,10 @@
 """GGUF metadata says the same of a model as its config.json: the same layers, and so the same cache."""
 
+import re
 from typing import Any
 
 import pytest
+from hubmem.errors import MalformedConfig
 from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
 from hubmem.weights.gguf import Skipped
@@ -204,6 +206,20 @@ def test_a_model_without_an_output_matrix_ties_it_to_the_embedding(has_output: b
 
 def test_draft_layers_are_not_counted_among_the_layers() -> None:
     assert translated("glm4moe", {"block_count": 47, "nextn_predict_layers": 1})["num_hidden_layers"] == 46
+
+
+@pytest.mark.parametrize(
+    ("architecture", "key"),
+    [
+        ("qwen3", "nextn_predict_layers"),
+        ("deepseek2", "rope.dimension_count"),
+        ("deepseek2", "attention.key_length"),
+    ],
+)
+@pytest.mark.parametrize("value", ["x", [1, 2], 1.5, float("nan"), Skipped(length=5)], ids=str)
+def test_a_number_of_another_type_is_refused_by_its_key(architecture: str, key: str, value: Any) -> None:
+    with pytest.raises(MalformedConfig, match=rf"^{re.escape(key)}: expected a whole number"):
+        translated(architecture, {"block_count": 2, key: value})
 
 
 def test_layers_without_kv_heads_are_of_the_other_kind_their_family_has() -> None:
