@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hubmem.cli.options import access_options, workload_options
+from hubmem.cli.options import access_options, format_option, output_option, workload_options
 from hubmem.cli.sections import SectionedCommand
 
 
@@ -14,16 +14,8 @@ from hubmem.cli.sections import SectionedCommand
 @click.argument("new", metavar="NEW")
 @click.option("--gpu", "gpus", multiple=True, metavar="[N×]GPU", help="Hold both against this GPU.")
 @workload_options
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json", "markdown"]),
-    default="table",
-    show_default=True,
-)
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file."
-)
+@format_option("table", "json", "markdown")
+@output_option
 @access_options
 def diff(
     old: str,

@@ -7,25 +7,31 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hubmem.cli.options import format_option
+
 if TYPE_CHECKING:
     from hubmem.fit.gpus import Gpu, Machine
 
-_GPU_COLUMNS = {"name": "left", "": "left", "usable GiB": "right", "basis": "left", "GB/s": "right"}
+_GPU_COLUMNS = {
+    "name": "left",
+    "maker's name": "left",
+    "usable GiB": "right",
+    "basis": "left",
+    "GB/s": "right",
+}
 _MACHINE_COLUMNS = {"name": "left", "GPUs": "left", "host RAM GiB": "right"}
 
 
 @click.command()
-@click.option("--search", metavar="TEXT", help="Only those whose name, title or alias has this in it.")
+@click.option("--search", metavar="TEXT", help="Only those with this in one of their names.")
 @click.option("--machines", "wants_machines", is_flag=True, help="List rented machines instead.")
 @click.option(
     "--gpus-file",
     type=click.Path(dir_okay=False),
     metavar="FILE",
-    help="GPUs of your own, in TOML or JSON, too.",
+    help="List GPUs of your own, too, from TOML or JSON.",
 )
-@click.option(
-    "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@format_option("table", "json")
 def gpus(search: str | None, wants_machines: bool, gpus_file: str | None, output_format: str) -> int:
     """List the accelerators hubmem knows, with the memory their drivers report.
 
@@ -49,8 +55,12 @@ def gpus(search: str | None, wants_machines: bool, gpus_file: str | None, output
 
 
 def _print(found: Sequence["Gpu | Machine"], table: str, output_format: str) -> None:
-    as_json = output_format == "json"
-    click.echo(json.dumps([asdict(row) for row in found], indent=2, ensure_ascii=False) if as_json else table)
+    if output_format == "json":
+        click.echo(json.dumps([asdict(row) for row in found], indent=2, ensure_ascii=False))
+    elif found:
+        click.echo(table)
+    else:
+        click.echo("Nothing known has that in its name.", err=True)
 
 
 def _own(gpus_file: str | None) -> Sequence["Gpu"]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from hubmem.cli.options import access_options, file_options, request_options
+from hubmem.cli.options import access_options, file_options, format_option, output_option, request_options
 from hubmem.cli.plotting import check_plot, draw_plot
 from hubmem.cli.sections import SectionedCommand
 
@@ -23,16 +23,8 @@ _MODELS_AT_ONCE = 4
 @click.option("--check", is_flag=True, help="Exit 1 unless it fits every GPU.")
 @click.option("--explain", is_flag=True, help="Show each term with its formula, numbers and source.")
 @click.option("--rules", is_flag=True, help="Show rules of thumb beside the exact answers.")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json", "markdown", "csv"]),
-    default="table",
-    show_default=True,
-)
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file."
-)
+@format_option("table", "json", "markdown", "csv")
+@output_option
 @click.option(
     "--plot",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -42,7 +34,7 @@ _MODELS_AT_ONCE = 4
 @click.option(
     "--siblings/--no-siblings",
     default=True,
-    help="Whether to ask the Hub for quantized versions to advise, where a GPU named is too small.",
+    help="Whether to look on the Hub for quantized versions where the model does not fit a --gpu.",
 )
 @file_options
 @access_options

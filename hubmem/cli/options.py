@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import reduce
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -20,6 +21,9 @@ def _tokens(_: click.Context, __: click.Parameter, value: str | None) -> int | N
         raise click.BadParameter(str(error)) from error
 
 
+_COUNT = click.IntRange(min=1)
+
+
 def _bundle(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
     return lambda command: reduce(lambda done, option: option(done), reversed(options), command)
 
@@ -35,21 +39,23 @@ engine_options: Callable[[Any], Any] = _bundle(
     click.option(
         "--gpu-memory-utilization",
         type=click.FloatRange(0, 1, min_open=True),
+        metavar="PART",
         default=0.9,
         show_default=True,
-        help="vLLM: part of a GPU's memory it allows itself.",
+        help="vLLM: the part of a GPU's memory it may use.",
     ),
     click.option(
         "--mem-fraction-static",
         type=click.FloatRange(0, 1, min_open=True),
+        metavar="PART",
         help="SGLang: part of a GPU's memory for weights and pool.  [default: by the GPU]",
     ),
-    click.option("--max-num-seqs", type=click.IntRange(min=1), help="vLLM: sequences of one step."),
+    click.option("--max-num-seqs", type=_COUNT, metavar="N", help="vLLM: most sequences in one step."),
     click.option(
         "--max-num-batched-tokens",
         metavar="TOKENS",
         callback=_tokens,
-        help="vLLM, SGLang: tokens of one step.",
+        help="vLLM, SGLang: most tokens in one step.",
     ),
     click.option(
         "--enforce-eager",
@@ -57,19 +63,21 @@ engine_options: Callable[[Any], Any] = _bundle(
         flag_value=False,
         type=bool,
         default=True,
-        help="vLLM, SGLang: compile nothing and capture no CUDA graphs.",
+        help="vLLM, SGLang: without compilation and CUDA graphs.",
     ),
     click.option(
         "-ngl",
         "--gpu-layers",
         type=click.IntRange(min=0),
-        help="llama.cpp: layers on the GPU; transformers: those of a device map.  [default: all]",
+        metavar="N",
+        help="llama.cpp, transformers (device_map): layers on the GPU, the rest in RAM.  [default: all]",
     ),
     click.option(
         "-ub",
         "--ubatch-size",
         "micro_batch",
-        type=click.IntRange(min=1),
+        type=_COUNT,
+        metavar="N",
         default=512,
         show_default=True,
         help="llama.cpp: tokens computed at once.",
@@ -77,23 +85,25 @@ engine_options: Callable[[Any], Any] = _bundle(
     click.option(
         "--flash-attention/--no-flash-attention",
         default=True,
-        help="llama.cpp: whether attention is one kernel, without a matrix of scores.",
+        help="llama.cpp: whether attention runs in one kernel, without a matrix of scores.",
     ),
 )
 
 division_options: Callable[[Any], Any] = _bundle(
     *(
-        click.option(name, type=click.IntRange(min=1), default=1, show_default=True, help=text)
+        click.option(name, type=_COUNT, metavar="N", default=1, show_default=True, help=text)
         for name, text in (
-            ("--tp", "Ranks of tensor parallelism."),
-            ("--pp", "Stages of pipeline parallelism."),
-            ("--ep", "Ranks of expert parallelism."),
-            ("--dp", "Ranks of data parallelism, each with a batch of its own."),
-            ("--cp", "Ranks of context parallelism."),
+            ("--tp", "Tensor parallelism: ranks that share each layer."),
+            ("--pp", "Pipeline parallelism: stages of layers."),
+            ("--ep", "Expert parallelism: ranks that share the experts."),
+            ("--dp", "Data parallelism: copies, each with a batch of its own."),
+            ("--cp", "Context parallelism: ranks that share a sequence."),
         )
     ),
     click.option(
-        "--sequence-parallel", is_flag=True, help="Tensor-parallel ranks also share the tokens of norms."
+        "--sequence-parallel",
+        is_flag=True,
+        help="Tensor-parallel ranks also divide the norms, by tokens.",
     ),
 )
 
@@ -105,18 +115,23 @@ workload_options: Callable[[Any], Any] = _bundle(
         help="Tokens of a sequence, such as 32k.  [default: 8k, or the model's limit]",
     ),
     click.option(
-        "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Sequences at once."
+        "--batch", type=_COUNT, metavar="N", default=1, show_default=True, help="Sequences at once."
     ),
     click.option(
-        "--dtype", help="Hold the weights in this precision: bf16, fp8, int8, nf4, …  [default: as stored]"
+        "--dtype",
+        metavar="PRECISION",
+        help="Hold the weights in this precision: bf16, fp8, int8, nf4, …  [default: as stored]",
     ),
     click.option(
-        "--kv-dtype", "--cache-type", help="Dtype of the cache: fp8, q8_0, …  [default: the model's]"
+        "--kv-dtype",
+        "--cache-type",
+        metavar="DTYPE",
+        help="Dtype of the KV cache: fp8, q8_0, …  [default: the model's]",
     ),
     click.option(
         "--cache-policy",
         type=click.Choice(["logical", "transformers", "vllm", "llama.cpp"]),
-        help="Whose rule counts the cache.  [default: the engine's; logical for transformers]",
+        help="By whose rule the cache is counted.  [default: the engine's; logical for transformers]",
     ),
     click.option(
         "--encoder-context",
@@ -125,7 +140,11 @@ workload_options: Callable[[Any], Any] = _bundle(
         help="Tokens of an encoder's input.  [default: the model's]",
     ),
     click.option(
-        "--images", type=click.IntRange(min=0), default=0, help="Images in each sequence, part of its tokens."
+        "--images",
+        type=click.IntRange(min=0),
+        metavar="N",
+        default=0,
+        help="Images in each sequence, part of its tokens.",
     ),
     click.option(
         "--image-size",
@@ -139,7 +158,7 @@ workload_options: Callable[[Any], Any] = _bundle(
         type=click.Choice(["sdpa", "eager"]),
         default="sdpa",
         show_default=True,
-        help="Which attention code computes the activations.",
+        help="transformers: which code computes attention.",
     ),
     engine_options,
     division_options,
@@ -150,7 +169,7 @@ fit_options: Callable[[Any], Any] = _bundle(
         "--gpus-file",
         type=click.Path(dir_okay=False),
         metavar="FILE",
-        help="GPUs of your own, in TOML or JSON, to be named by --gpu.",
+        help="GPUs of your own, in TOML or JSON, for --gpu to name.",
     ),
     click.option("--cloud", is_flag=True, help="List rented machines that it fits, smallest first."),
     click.option(
@@ -158,16 +177,19 @@ fit_options: Callable[[Any], Any] = _bundle(
         default="1Gbit/s",
         show_default=True,
         metavar="SPEED",
-        help="Of the network, for the time of a download.",
+        help="Speed of the network, for the time of a download.",
     ),
 )
 
 training_options: Callable[[Any], Any] = _bundle(
     click.option(
-        "--train", type=click.Choice(["full", "lora", "qlora"]), help="Plan a step of training instead."
+        "--train",
+        type=click.Choice(["full", "lora", "qlora"]),
+        help="Plan a training step instead of inference.",
     ),
     click.option(
         "--optimizer",
+        metavar="NAME",
         default="adamw",
         show_default=True,
         help="adamw, adamw-8bit, adafactor, sgd, lion, muon, …",
@@ -184,41 +206,50 @@ training_options: Callable[[Any], Any] = _bundle(
         type=click.Choice(["none", "full", "selective"]),
         default="none",
         show_default=True,
-        help="Which activations are computed again.",
+        help="Which activations are computed again instead of being kept.",
     ),
     click.option(
-        "--rank", type=click.IntRange(min=1), default=16, show_default=True, help="Of LoRA adapters."
+        "--rank", type=_COUNT, metavar="N", default=16, show_default=True, help="Rank of LoRA adapters."
     ),
     click.option(
-        "--lora-targets", default="attention", show_default=True, help="attention, all-linear, or names."
+        "--lora-targets",
+        metavar="WHICH",
+        default="attention",
+        show_default=True,
+        help="Layers that get adapters: attention, all-linear, or names with commas.",
     ),
     click.option(
         "--lora-dropout",
         type=click.FloatRange(0, 1, max_open=True),
+        metavar="PART",
         default=0.0,
-        help="Probability that an element of an adapter's input is dropped.",
+        help="Dropout of the adapters' input.",
     ),
-    click.option("--dora", is_flag=True, help="Train the magnitude of each output's weights apart."),
+    click.option(
+        "--dora", is_flag=True, help="DoRA: adapters also train the magnitude of each output's weights."
+    ),
     click.option(
         "--accumulation",
-        type=click.IntRange(min=1),
+        type=_COUNT,
+        metavar="N",
         default=1,
         show_default=True,
-        help="Micro-batches whose gradients are summed before a step.",
+        help="Gradient accumulation: micro-batches before a step.",
     ),
     click.option(
         "--zero",
         type=click.IntRange(0, 3),
+        metavar="STAGE",
         default=0,
         show_default=True,
-        help="ZeRO stage among data-parallel ranks; 3 is FSDP.",
+        help="ZeRO stage among the --dp ranks; 3 is FSDP.",
     ),
     click.option(
         "--offload",
         type=click.Choice(["none", "optimizer", "parameters"]),
         default="none",
         show_default=True,
-        help="What ZeRO keeps in the host's memory; parameters means the optimizer too.",
+        help="What ZeRO keeps in the host's memory: the optimizer's states, or the parameters too.",
     ),
 )
 
@@ -228,7 +259,7 @@ request_options: Callable[[Any], Any] = _bundle(
         "gpus",
         multiple=True,
         metavar="[N×]GPU",
-        help="Hold it against this GPU: H100-80GB, 2xA100-80GB, 24GiB.",
+        help="Does it fit this GPU? H100-80GB, 2xA100-80GB (two of them), 24GiB, aws:p5.48xlarge, local.",
     ),
     fit_options,
     workload_options,
@@ -245,12 +276,26 @@ hub_options: Callable[[Any], Any] = _bundle(
 )
 
 access_options: Callable[[Any], Any] = _bundle(
-    click.option("--revision", help="Branch, tag, refs/pr/N or commit; REPO@REVISION works too."),
+    click.option(
+        "--revision", metavar="NAME", help="Branch, tag, refs/pr/N or commit; REPO@REVISION works too."
+    ),
     hub_options,
 )
 
 file_options: Callable[[Any], Any] = _bundle(
-    click.option("--variant", help="Count the files of a variant, such as fp16.", metavar="NAME"),
-    click.option("--subfolder", help="Look in a folder of the repo.", metavar="PATH"),
-    click.option("--file", help="One weight file of several, such as a GGUF file.", metavar="PATH"),
+    click.option("--variant", help="Take the files of a variant, such as fp16.", metavar="NAME"),
+    click.option("--subfolder", help="Look in this folder of the repo.", metavar="PATH"),
+    click.option("--file", help="Take this weight file of several, such as a GGUF file.", metavar="PATH"),
+)
+
+
+def format_option(*names: str) -> Callable[[_Command], _Command]:
+    """In which form the answer is given, the first of these where nobody says."""
+    return click.option(
+        "--format", "output_format", type=click.Choice(names), default=names[0], show_default=True
+    )
+
+
+output_option: Callable[[Any], Any] = click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answer to a file."
 )

@@ -7,34 +7,39 @@ from typing import Any
 
 import click
 
-from hubmem.cli.options import hub_options, request_options
+from hubmem.cli.options import format_option, hub_options, request_options
 from hubmem.cli.sections import SectionedCommand
 
-_FORMATS = ("jsonl", "csv", "markdown", "html", "parquet")
 _SORTS = ("trending_score", "downloads", "likes", "last_modified", "created_at")
 
 
 @click.command(cls=SectionedCommand)
 @click.argument("names", nargs=-1, metavar="[REPO|FILE|-]…")
-@click.option("--author", help="Of the Hub's models: this user's or organization's.")
-@click.option("--search", help="Of the Hub's models: those with this in their id.")
-@click.option(
-    "--filter", "filters", multiple=True, metavar="TAG", help="Of the Hub's models: those so tagged."
-)
+@click.option("--author", metavar="NAME", help="The Hub's models of this user or organization.")
+@click.option("--search", metavar="TEXT", help="The Hub's models with this in their id.")
+@click.option("--filter", "filters", multiple=True, metavar="TAG", help="The Hub's models with this tag.")
 @click.option("--sort", type=click.Choice(_SORTS), help="The order of the Hub's models.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many of the Hub's models.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many of the Hub's models.")
 @request_options
 @click.option("--check", is_flag=True, help="Exit 1 unless each fits every GPU.")
-@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="jsonl", show_default=True)
+@format_option("jsonl", "csv", "markdown", "html", "parquet")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to a file; OUTPUT.sqlite beside it keeps the answers, so that the same command goes on.",
+    help="Write to a file. FILE.sqlite beside it keeps every answer: run the same command to go on.",
 )
-@click.option("--ordered", is_flag=True, help="Lines in the order of the repos, not as they are finished.")
-@click.option("--counts", is_flag=True, help="Read no file: the Hub's own counts, 1,000 repos a request.")
-@click.option("--refresh", is_flag=True, help="Read again what has moved since it was stored.")
+@click.option(
+    "--ordered", is_flag=True, help="Write lines in the order of the repos, not as they are finished."
+)
+@click.option(
+    "--counts",
+    is_flag=True,
+    help="Weights alone, by the Hub's own counts: 1,000 repos a request.",
+)
+@click.option(
+    "--refresh", is_flag=True, help="Read again the repos that have changed since they were stored."
+)
 @click.option("--dry-run", is_flag=True, help="Say how many requests it takes and how long; make none.")
 @click.option("--query", metavar="SQL", help="Ask a finished scan instead: \"fits='4090' and total < 20e9\".")
 @click.option(
@@ -45,7 +50,12 @@ _SORTS = ("trending_score", "downloads", "likes", "last_modified", "created_at")
     help="Where plans are made.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1, 256), default=16, show_default=True, help="Repos read at once."
+    "--threads",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    default=16,
+    show_default=True,
+    help="Repos read at once.",
 )
 @hub_options
 def scan(
@@ -71,9 +81,9 @@ def scan(
     verbose: bool,
     **request: Any,
 ) -> int:
-    """Say of many repos what they take: of a file of ids, of an author, of the whole Hub.
+    """Say what many repos take: those of a file of ids, of an author, of the whole Hub.
 
-    Requests keep within the Hub's quotas. A repo that cannot be read is a line with its reason.
+    Requests keep within the Hub's quotas. A repo that cannot be read gets a line with the reason.
 
     \b
       hubmem scan repos.txt -o results.jsonl
@@ -82,7 +92,7 @@ def scan(
 
     \b
     Exit codes: 0 answered, repo by repo · 1 one does not fit (--check) · 2 usage
-    · 4 the Hub or the disk failed: the same command goes on.
+    · 4 the Hub or the disk failed: run the same command to go on.
     """  # noqa: D301 - click wants the character itself
     if query is not None:
         return _ask(names, query, output_format, output)

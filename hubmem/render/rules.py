@@ -12,6 +12,10 @@ from hubmem.report import Report
 from hubmem.units import GIB, format_gib
 
 _GIB_WIDTH, _RATIO_WIDTH = 22, 15
+_SYMBOLS = (
+    "P: parameters, b: bytes of one, Q: bits of one, B: sequences, s: tokens of each, L: layers, h: hidden size, a:"
+    " heads, α and β: coefficients of Korthikanti et al."
+)
 _UNITS = {10**6: "MB", 10**9: "GB", GIB: "GiB"}
 
 
@@ -22,7 +26,7 @@ def render(report: Report, page: Page) -> str:
         f"Rules of thumb for {plain(report.snapshot.listing.repo)}, one device, batch {workload.batch:,},"
         f" {workload.context:,} tokens"
     )
-    lines = [*page.paragraph(title), _columns("", "GiB", "÷ exact", page)]
+    lines = [*page.paragraph(title), *page.paragraph(_SYMBOLS), _columns("", "GiB", "÷ exact", page)]
     comparisons = report.rules()
     for _, group in groupby(comparisons, key=lambda comparison: comparison.rule.question):
         lines += [*_question(list(group), page), ""]
