@@ -122,7 +122,7 @@ def mamba1(inner: Width) -> MixerReader:
         state = mamba1_state(
             inner=inner(config), state=config.positive("mamba_d_state", "state_size"), kernel=kernel
         )
-        return (Recurrent(name="mamba", state=state, kernel=kernel),)
+        return (Recurrent(name="mamba", state=state, kernel=kernel, chunk=1),)
 
     return read
 

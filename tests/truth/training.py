@@ -25,16 +25,12 @@ SOURCE = (
     "fixtures/peaks/trace.py: transformers 5.23, torch 2.13, peft 0.21, every storage counted until it dies"
 )
 UNSEEN = "families never seen"
-FALLBACK = "scan in plain operators"
 
 _PEAKS = Path(__file__).parents[2] / "fixtures" / "peaks"
 _STORED = {"fp32": "F32", "amp": "F32", "bf16": "BF16", "bf16-amp": "BF16", "fp16": "F16"}
 _PRECISION = {"bf16-amp": "amp"}
 _OPTIMIZERS = {"adamw-fused": "adamw"}
 _PHASES = ("prefill", "decode")
-
-# Traced without mamba-ssm, whose kernel hubmem plans.
-_SCANNED = ("mamba",)
 
 OVER_3_PERCENT = {
     "t5-small": "QLoRA with checkpoints: the biases of positions that each of them closes over",
@@ -54,7 +50,6 @@ UNSHOWN = {
 REASONS = {
     **{f": {model} ": reason for model, reason in OVER_3_PERCENT.items()},
     **{f"{UNSEEN}: .*: {model} ": reason for model, reason in UNSHOWN.items()},
-    FALLBACK: "traced without mamba-ssm, token by token, where hubmem plans its kernel",
 }
 
 Row = Mapping[str, str]
@@ -102,9 +97,6 @@ class Traced:
 def rows() -> Iterator[Comparison]:
     """Every traced peak: of families hubmem has facts about, and again as though it had none."""
     for traced in runs():
-        if traced.row["family"] in _SCANNED:
-            yield from compared(traced, prefix=f"{FALLBACK}: ")
-            continue
         yield from compared(traced, prefix="")
         if not traced.architecture.encoder and not traced.adapts_by_name:
             yield from compared(traced.as_unseen, prefix=f"{UNSEEN}: ")

@@ -24,6 +24,7 @@ class Block:
 
     Attributes:
         mixer: its attention; `across` another one, over an encoder's output.
+        beside: a recurrence that runs over the same input.
         mask: what attention is given; `across` never has padding of its own.
         eager: whether attention scores are made by separate operators though a kernel could do it.
     """
@@ -33,6 +34,7 @@ class Block:
     mixer: Attention | LatentAttention | Recurrence
     part: FeedForward
     across: Attention | None = None
+    beside: Recurrence | None = None
     mask: Mask = Mask.NONE
     eager: bool = False
     caching: Caching = Caching.NONE

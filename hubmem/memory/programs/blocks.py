@@ -22,7 +22,7 @@ from hubmem.memory.programs.operators import (
     unary,
 )
 from hubmem.memory.programs.projections import cached, in_cache, latent_projections, projections
-from hubmem.memory.programs.scans import Recurrence, chunked_scan, delta_rule, step
+from hubmem.memory.programs.scans import Recurrence, chunked_scan, delta_rule, selective_scan, step
 from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
 from hubmem.models.mixers import Attention, LatentAttention
 
@@ -122,7 +122,7 @@ def _with_own_input(tape: Tape, block: Block, x: Value) -> Value:
 
 
 def _parts(block: Block) -> Iterator[_Part]:
-    yield _recurrence if isinstance(block.mixer, Recurrence) else _attention
+    yield _recurrence if isinstance(block.mixer, Recurrence) else _both if block.beside else _attention
     if block.across:
         yield _across
     if block.part:
@@ -144,7 +144,7 @@ def _recurrence(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
     mamba-ssm do. A single token is not scanned.
     """
     del held
-    mixer = block.mixer
+    mixer = block.beside or block.mixer
     assert isinstance(mixer, Recurrence)
     scan = _SCANS.get(mixer.kind)
     if scan and block.caching is not Caching.GROWING:
@@ -160,7 +160,16 @@ def _recurrence(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
         return linear(tape, gated, "o_proj", "h", block.hidden)
 
 
-_SCANS = {"gated_delta_net": delta_rule, "mamba2": chunked_scan}
+def _both(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """A recurrence and attention over the same input, scaled and added (Falcon-H1)."""
+    with tape.holding(x):
+        scanned = unary(tape, _recurrence(tape, block, x, held), "scan scaled")
+        with tape.holding(scanned):
+            attended = unary(tape, _attention(tape, block, x, held), "attention scaled")
+            return add(tape, scanned, attended, "scan + attention")
+
+
+_SCANS = {"gated_delta_net": delta_rule, "mamba": selective_scan, "mamba2": chunked_scan}
 
 
 def _attention(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:

@@ -37,7 +37,11 @@ class Recurrence:
 
 
 # What one more token makes of the state's size, in bytes of an element: products of decay, input and state.
-_STEPS = {"gated_delta_net": (FLOAT32,) * 3, "mamba2": (FLOAT32, HALF, HALF, FLOAT32, FLOAT32)}
+_STEPS = {
+    "gated_delta_net": (FLOAT32,) * 3,
+    "mamba": (FLOAT32,) * 4,
+    "mamba2": (FLOAT32, HALF, HALF, FLOAT32, FLOAT32),
+}
 
 
 def step(tape: Tape, mixer: Recurrence) -> None:
@@ -165,6 +169,42 @@ def _scan_of_states(tape: Tape, mixer: Recurrence, x: Value, b: Value, c: Value)
         between = unary(tape, read, "decayed output", saves_input=True)
         held += [read, between]
         return add(tape, add(tape, within, between, "output"), skipped, "output + D·x")
+
+
+def selective_scan(tape: Tape, mixer: Recurrence, x: Value, hidden: int) -> Value:
+    """Mamba (Gu and Dao, arXiv 2312.00752): token by token, each of whose states training keeps.
+
+    Source: transformers 5.23, models/mamba/modeling_mamba.py, mamba_selective_scan.
+    """
+    with tape.holding(x) as held:
+        projected = linear(tape, x, "in_proj", "p", 2 * mixer.inner)
+        part, gate = tape.view(projected, mixer.inner, mixer.inner)
+        convolved = _convolved(tape, part)
+        held += [projected, convolved]
+        step_size = cast(tape, unary(tape, convolved, "Δ", saves_input=True), FLOAT32)
+        step_size = unary(tape, step_size, "softplus(Δ)", saves_input=True)
+        scanned = _scan_token_by_token(tape, mixer, convolved, step_size)
+        skipped = add(tape, scanned, cast(tape, unary(tape, convolved, "D·x"), FLOAT32), "output + D·x")
+        opened = unary(tape, gate, "silu(gate)", saves_input=True)
+        gated = cast(tape, multiply(tape, skipped, opened, "gated"), x.itemsize)
+        return linear(tape, gated, "o_proj", "h", hidden)
+
+
+def _scan_token_by_token(tape: Tape, mixer: Recurrence, x: Value, step_size: Value) -> Value:
+    states = Storage("states", "I·N", mixer.inner * mixer.state, FLOAT32)
+    with tape.holding(step_size) as held:
+        (exponent,) = tape.run("Δ·A", (step_size,), (replace(states, label="Δ·A"),), saves=(step_size,))
+        decay = unary(tape, exponent, "decay", saves_output=True)
+        held.append(decay)
+        del exponent
+        (into,) = tape.run("Δ·B", (step_size,), (replace(states, label="Δ·B"),), saves=(step_size,))
+        held += [into, multiply(tape, into, cast(tape, x, FLOAT32), "Δ·B·x")]
+        out = Storage("scanned", "I", mixer.inner, x.itemsize)
+        writes = [out]
+        if tape.arithmetic.trains:
+            writes += [states, replace(states, label="states read", itemsize=x.itemsize)]
+        saves = [decay, *(Value(storage, storage.width) for storage in writes[1:])]
+        return copy(tape, tape.run("scan", held[1:], writes, saves=saves)[0], "outputs of all tokens")
 
 
 def _spread(tape: Tape, mixer: Recurrence, x: Value) -> Value:

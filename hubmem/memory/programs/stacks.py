@@ -50,7 +50,8 @@ class Stack:
         ranks = self.workload.tp if self.workload.sequence_parallel else 1
         if block and s == 1 and isinstance(block.mixer, Attention) and block.mixer.window:
             keys = min(keys, block.mixer.window)
-        chunk = block.mixer.chunk if block and isinstance(block.mixer, Recurrence) else 1
+        mixer = block and (block.beside or block.mixer)
+        chunk = mixer.chunk if isinstance(mixer, Recurrence) else 1
         chunks = -(-s // chunk)
         return {
             Extent.ONCE: 1,
@@ -131,6 +132,7 @@ class Stack:
             hidden=self.architecture.hidden_size,
             mixer=own,
             across=across,
+            beside=self._beside(layer, own),
             part=layer.feed_forward,
             mask=self._mask(own.window if isinstance(own, Attention) else None),
             eager=self.eager,
@@ -145,6 +147,11 @@ class Stack:
             if isinstance(mixer, CompressedAttention):
                 return Attention(heads=mixer.heads, kv_heads=1, key_dim=mixer.dim, value_dim=mixer.dim)
         return self.recurrence if any(isinstance(m, Recurrent) for m in layer.mixers) else None
+
+    def _beside(self, layer: Layer, own: object) -> Recurrence | None:
+        """A recurrence in a layer that has attention too."""
+        recurrent = any(isinstance(mixer, Recurrent) and mixer.chunk for mixer in layer.mixers)
+        return self.recurrence if recurrent and not isinstance(own, Recurrence) else None
 
     def _mask(self, window: int | None) -> Mask:
         if self.tokens == 1:
