@@ -32,18 +32,13 @@ _PRECISION = {"bf16-amp": "amp"}
 _OPTIMIZERS = {"adamw-fused": "adamw"}
 _PHASES = ("prefill", "decode")
 
-OVER_3_PERCENT = {
-    "t5-small": "QLoRA with checkpoints: the biases of positions that each of them closes over",
-}
+OVER_3_PERCENT: Mapping[str, str] = {}
 # What the class's code does and neither its config nor its shapes show: these need the facts they have.
 UNSHOWN = {
-    "gpt2": "takes the softmax of eager attention in half precision, as few decoders do",
     "biogpt": "takes the softmax of eager attention in half precision",
-    "starcoderbase-1b-8-layers": "makes a mask of 8,192 × 8,192 positions when it is made, and saves none",
-    "bloom-560m": "adds the bias of positions in the product of queries and keys",
     "falcon-7b-10-layers": "hands one key to many heads without saying so, which no fused kernel takes",
-    "gpt-oss-20b-6-layers": "gives each head a score beside the tokens'",
     "xglm-564m": "never uses a fused kernel, and clamps its scores",
+    "llama4-scout-4-layers": "runs every expert for every token",
     "deberta-v3-base": "attends to positions",
     "modernbert-base": "upcasts the logits of masked words, as no encoder before it does",
 }
