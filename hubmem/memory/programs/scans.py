@@ -3,7 +3,7 @@
 Tokens are scanned in chunks: within a chunk all pairs of tokens meet as in attention, between chunks a state is
 handed on. All of it is float32.
 
-Symbols: I inner width, n heads, N state size, C convolved channels, c tokens of a chunk.
+Symbols: I inner width, m heads, N state size, u tokens of a chunk.
 """
 
 from dataclasses import dataclass, replace
@@ -209,13 +209,13 @@ def _scan_token_by_token(tape: Tape, mixer: Recurrence, x: Value, step_size: Val
 
 def _spread(tape: Tape, mixer: Recurrence, x: Value) -> Value:
     """One row of the state's size for each head, out of those of groups."""
-    storage = Storage("for each head", "n·N", mixer.heads * mixer.state, FLOAT32, x.storage.extent)
+    storage = Storage("for each head", "m·N", mixer.heads * mixer.state, FLOAT32, x.storage.extent)
     return tape.run("repeat", (x,), (storage,))[0]
 
 
 def _segment_sums(tape: Tape, mixer: Recurrence) -> Value:
     """The decay between all pairs of a chunk: spread, masked, summed, masked again, its exponential kept."""
-    spread = Storage("spread", "n·c", mixer.heads * mixer.chunk, FLOAT32, Extent.CHUNKED)
+    spread = Storage("spread", "m·u", mixer.heads * mixer.chunk, FLOAT32, Extent.CHUNKED)
     (masked,) = tape.run("mask", (_steps(tape),), (spread,))
     with tape.holding(masked):
         sums = unary(tape, unary(tape, masked, "sums"), "masked sums")
@@ -223,14 +223,14 @@ def _segment_sums(tape: Tape, mixer: Recurrence) -> Value:
 
 
 def _pairwise_decay(tape: Tape, mixer: Recurrence) -> Value:
-    difference = Storage("differences", "n·c", mixer.heads * mixer.chunk, FLOAT32, Extent.CHUNKED)
+    difference = Storage("differences", "m·u", mixer.heads * mixer.chunk, FLOAT32, Extent.CHUNKED)
     (differences,) = tape.run("differences", (_steps(tape),), (difference,))
     return unary(tape, unary(tape, differences, "masked"), "decay", saves_output=True)
 
 
 def _steps(tape: Tape) -> Value:
     """Each head's step for each token: too few numbers to count."""
-    return Value(Storage("steps", "n", 0, FLOAT32, Extent.CHUNKED), 0, needs_grad=tape.arithmetic.trains)
+    return Value(Storage("steps", "m", 0, FLOAT32, Extent.CHUNKED), 0, needs_grad=tape.arithmetic.trains)
 
 
 def _states(tape: Tape, mixer: Recurrence, reads: list[Value]) -> Value:
@@ -239,7 +239,7 @@ def _states(tape: Tape, mixer: Recurrence, reads: list[Value]) -> Value:
 
 def _pairs(tape: Tape, mixer: Recurrence, one: Value, other: Value) -> Value:
     width = mixer.heads * mixer.chunk
-    return _product(tape, [one, other], Storage("pairs of a chunk", "n·c", width, FLOAT32, Extent.CHUNKED))
+    return _product(tape, [one, other], Storage("pairs of a chunk", "m·u", width, FLOAT32, Extent.CHUNKED))
 
 
 def _weighted(tape: Tape, mixer: Recurrence, weights: Value, x: Value) -> Value:
@@ -270,7 +270,7 @@ def _wide(tape: Tape, mixer: Recurrence, x: Value, label: str) -> Value:
     width = mixer.heads * mixer.state
     if x.width == width:
         return x
-    return tape.run("repeat", (x,), (Storage(label, "n·N", width, x.itemsize, x.storage.extent),))[0]
+    return tape.run("repeat", (x,), (Storage(label, "m·N", width, x.itemsize, x.storage.extent),))[0]
 
 
 def _padded(tape: Tape, x: Value) -> Value:
