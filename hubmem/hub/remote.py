@@ -22,7 +22,8 @@ from hubmem.errors import (
     UsageError,
 )
 from hubmem.hub.cache import Cache
-from hubmem.hub.source import DEFAULT_REVISION, Cost, FileEntry, Gate, HeadRequest, Listing, Observer, Origin
+from hubmem.hub.model_info import parse_model_info
+from hubmem.hub.source import DEFAULT_REVISION, Cost, FileEntry, HeadRequest, Listing, Observer
 from hubmem.hub.transport import Answer, EntryAbsent, Transport, repo_path, revision_part
 
 _LARGEST_LISTING = 64 * 2**20
@@ -271,33 +272,6 @@ def check_repo_id(repo: str) -> None:
         )
 
 
-def parse_model_info(info: Mapping[str, Any], revision: str | None) -> Listing:
-    """The listing in a `/api/models/{id}?blobs=true` answer.
-
-    Raises:
-        UnreadableRepo: the answer lacks what every Hub has sent for years.
-    """
-    try:
-        repo, commit, siblings = info["id"], info["sha"], info["siblings"]
-        files = dict(_file_entry(sibling) for sibling in siblings)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UnreadableRepo(
-            f"The Hub's answer about a repo lacks {error}.", hint="Is HF_ENDPOINT a Hub?"
-        ) from error
-    counts = info.get("safetensors")
-    published = counts.get("parameters") if isinstance(counts, Mapping) else None
-    gated: Gate = info["gated"] if info.get("gated") in ("auto", "manual") else None
-    return Listing(
-        repo=repo,
-        revision=revision,
-        commit=commit,
-        gated=gated,
-        origin=Origin.HUB,
-        files=files,
-        published_counts={k: v for k, v in (published or {}).items() if isinstance(v, int)},
-    )
-
-
 def is_content(body: bytes, entry: FileEntry) -> bool:
     """Whether bytes are those of a listed file, by the hash git or its large file storage names it by."""
     kind, _, digest = (entry.content_id or "").partition(":")
@@ -305,14 +279,6 @@ def is_content(body: bytes, entry: FileEntry) -> bool:
         # Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects
         return hashlib.sha1(b"blob %d\0%b" % (len(body), body), usedforsecurity=False).hexdigest() == digest
     return kind != "sha256" or hashlib.sha256(body).hexdigest() == digest
-
-
-def _file_entry(sibling: Mapping[str, Any]) -> tuple[str, FileEntry]:
-    large = sibling.get("lfs")
-    if large:
-        return sibling["rfilename"], FileEntry(nbytes=large["size"], content_id=f"sha256:{large['sha256']}")
-    blob = sibling.get("blobId")
-    return sibling["rfilename"], FileEntry(nbytes=sibling["size"], content_id=f"git:{blob}" if blob else None)
 
 
 def _json_object(answer: Answer, what: str) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hubmem.dtypes import BY_NAME
+from hubmem.hub.model_info import commit_of, counts_of, gate_of
 from hubmem.hub.source import Cost, Listing, Origin
 from hubmem.scanning.naming import as_text
 from hubmem.scanning.skipped import Skipped
@@ -19,27 +20,24 @@ FIELDS = ("safetensors", "config", "gated")
 """What a list must be asked for."""
 _NOTE = "The Hub's own counts: no file was read, so cache and activations are unknown, and one device alone is judged."
 _UNCOUNTED = "uncounted"
-# Of a model; more would not fit the columns of a table either.
-_LARGEST = 2**60
 
 
 def counted(row: Mapping[str, Any]) -> Snapshot | Skipped:
     """The model in a row of the Hub's list, or why its counts do not tell its bytes."""
-    repo, commit = as_text(row["id"]), commit_in(row)
-    counts = _counts(row)
+    repo, commit = as_text(row["id"]), commit_of(row)
+    counts = counts_of(row)
     if not counts:
         return _uncounted(repo, commit, "The Hub's list does not count this repo's weights.")
     unknown = counts.keys() - BY_NAME.keys()
     if unknown or _is_quantized(row):
         what = f"dtype {min(unknown)}" if unknown else "quantized weights"
         return _uncounted(repo, commit, f"The Hub counts parameters; of {what} that does not tell the bytes.")
-    gated = row.get("gated")
     return Snapshot(
         listing=Listing(
             repo=repo,
             revision=None,
             commit=commit,
-            gated=gated if gated in ("auto", "manual") else None,
+            gated=gate_of(row),
             origin=Origin.HUB,
             files={},
             published_counts=counts,
@@ -55,20 +53,6 @@ def counted(row: Mapping[str, Any]) -> Snapshot | Skipped:
         seconds=0.0,
         notes=(_NOTE,),
     )
-
-
-def commit_in(row: Mapping[str, Any]) -> str | None:
-    """The head of a repo's default branch, where a row of the list tells it."""
-    commit = row.get("sha")
-    return commit if isinstance(commit, str) else None
-
-
-def _counts(row: Mapping[str, Any]) -> dict[str, int]:
-    described = row.get("safetensors")
-    counts = described.get("parameters") if isinstance(described, Mapping) else None
-    if not isinstance(counts, Mapping):
-        return {}
-    return {name: count for name, count in counts.items() if isinstance(count, int) and 0 < count < _LARGEST}
 
 
 def _is_quantized(row: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from hubmem.errors import NoWeights, UnreadableRepo
+from hubmem.hub.model_info import commit_of
 from hubmem.hub.transport import Answer, Transport
 from hubmem.scanning import counts
 from hubmem.scanning.naming import as_text
@@ -108,7 +109,7 @@ def with_heads(
         )
         for owner, most_pages in spool.execute(_OWNERS_OF_SEVERAL).fetchall():
             for page in islice(_pages(transport, Search(author=owner), ("sha",)), most_pages):
-                heads = [(counts.commit_in(row), as_text(row["id"])) for row in page]
+                heads = [(commit_of(row), as_text(row["id"])) for row in page]
                 spool.executemany("UPDATE named SET head = ? WHERE repo = ?", heads)
         for repo, head in spool.execute("SELECT repo, head FROM named ORDER BY position"):
             yield Candidate(repo=repo, commit=head)
@@ -177,7 +178,7 @@ def _candidate(row: Mapping[str, Any], *, by_counts: bool) -> Candidate:
     known: Snapshot | Skipped | None = _without_weights(row)
     if known is None and by_counts:
         known = counts.counted(row)
-    return Candidate(repo=as_text(row["id"]), commit=counts.commit_in(row), known=known)
+    return Candidate(repo=as_text(row["id"]), commit=commit_of(row), known=known)
 
 
 def _without_weights(row: Mapping[str, Any]) -> Skipped | None:
@@ -191,5 +192,5 @@ def _without_weights(row: Mapping[str, Any]) -> Skipped | None:
     try:
         layout.choose(names)
     except NoWeights as error:
-        return skipped(as_text(row["id"]), error, commit=counts.commit_in(row))
+        return skipped(as_text(row["id"]), error, commit=commit_of(row))
     return None
