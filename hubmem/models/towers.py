@@ -173,7 +173,9 @@ def read_tower(config: Config) -> Tower | None:
     if read is None or vision is None:
         return None
     own_type = config.sub_type("vision_config")
-    vision = vision if vision.model_type or not own_type else vision.read_as(own_type)
+    # Some files name the whole model in their tower's config (Qwen3-VL).
+    unnamed = vision.model_type in ("", config.model_type)
+    vision = vision.read_as(own_type) if unnamed and own_type else vision
     stack = Stack(pattern=all_of(FULL), mixers={FULL: _attention}, feed_forward=_feed_forward)
     body = Architecture(
         model_type=vision.model_type,

@@ -94,6 +94,11 @@ def test_qwen2_vl_calls_its_own_width_otherwise_and_its_patches_are_of_two_frame
     assert tower.patch_values == 3 * 2 * 14 * 14
 
 
+def test_a_tower_may_bear_the_whole_models_name() -> None:
+    named = {"model_type": "qwen3_vl", "depth": 27, "hidden_size": 1152, "num_heads": 16, "patch_size": 16}
+    assert len(_tower("qwen3_vl", named).body.layers) == 27
+
+
 def test_a_model_whose_images_are_not_known_has_no_tower() -> None:
     assert _read("llava_next", CLIP).tower is None
 
