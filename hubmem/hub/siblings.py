@@ -44,6 +44,7 @@ def _is_named(row: Any) -> bool:
 
 
 def _sibling(row: Mapping[str, Any]) -> Sibling:
-    tags = [tag for tag in row.get("tags") or () if isinstance(tag, str)]
+    tags = row.get("tags")
+    tags = [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
     name = row["id"].rpartition("/")[2].replace("-", " ").replace("_", " ").replace(".", " ")
     return Sibling(repo=row["id"], words=frozenset(" ".join([*tags, name]).lower().split()))

@@ -156,12 +156,14 @@ class Config:
     def sequence(self, key: str) -> Sequence[Any] | None:
         """A letter or an entry for each layer; None for a number, which says an interval instead."""
         value = self._find(key)
-        return value if isinstance(value, str) else None if isinstance(value, int) else self.items(key)
+        if isinstance(value, str):
+            return value
+        return None if isinstance(value, int) else self.items(key)
 
     def flag_or_text(self, key: str) -> bool | str | None:
         """A truth value or a string, or None."""
         value = self._find(key)
-        return value if isinstance(value, str) else None if value is None else self.boolean(key)
+        return value if value is None or isinstance(value, str) else self.boolean(key)
 
     def has_value(self, key: str) -> bool:
         """Whether the key is there, or assumed, and is neither null, false, zero nor empty."""

@@ -24,8 +24,8 @@ def as_decoder(config: Config) -> bool:
 
 def unless_embedding(config: Config) -> bool:
     """EmbeddingGemma is a Gemma 3 that looks both ways and has no head."""
-    names = config.items("architectures") or ("",)
-    return not (config.has_value("use_bidirectional_attention") and str(names[0]).endswith("Model"))
+    names = config.texts("architectures") or ("",)
+    return not (config.has_value("use_bidirectional_attention") and names[0].endswith("Model"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
         {**LLAMA, "intermediate_size": [8]},
         ("intermediate_size", "1 entries"),
     ),
+    ("a class without a name", {**LLAMA, "architectures": [None]}, ("architectures", "string", "null")),
     ("null where a number belongs", {**LLAMA, "num_hidden_layers": None}, ("num_hidden_layers", "null")),
     ("a string for a number", {**LLAMA, "num_hidden_layers": "2"}, ("num_hidden_layers", "int", "string")),
     ("a list for a number", {**LLAMA, "num_attention_heads": [4]}, ("num_attention_heads", "int", "list")),

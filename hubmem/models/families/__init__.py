@@ -116,8 +116,8 @@ def _body(config: Config, family: Family) -> Config:
 
 
 def _class_name(config: Config) -> str | None:
-    names = config.items("architectures")
-    return str(names[0]) if names else None
+    names = config.texts("architectures")
+    return names[0] if names else None
 
 
 def _dtype(config: Config) -> str | None:
