@@ -153,6 +153,11 @@ def _plain(fields: _Fields, method: str) -> Quantization:
     return Quantization(method=method, bits=fields.integer(*_BITS), block=fields.block())
 
 
+def _auto_round(fields: _Fields, method: str) -> Quantization:
+    """Packed as GPTQ packs, or where `packing_format` is `auto_round:auto_awq`, as AWQ does."""
+    return _plain(fields, "awq" if "awq" in fields.text("packing_format") else method)
+
+
 def _gptq(fields: _Fields, method: str) -> Quantization:
     """GPTQModel's `dynamic`: `+:pattern` changes the settings of modules, `-:pattern` leaves them alone."""
     dynamic = fields.child("dynamic")
@@ -296,6 +301,9 @@ def _exl3(_: _Fields, method: str) -> Quantization:
 _READERS: dict[str, Callable[[_Fields, str], Quantization]] = {
     "gptq": _gptq,
     "gptqmodel": _gptq,
+    "auto-round": _auto_round,
+    "intel/auto-round": _auto_round,
+    "auto_round": _auto_round,
     "bitsandbytes": _bitsandbytes,
     "fp8": _fp8,
     "compressed-tensors": _compressed_tensors,

@@ -61,6 +61,10 @@ STORED: dict[str, tuple[dict[str, Any], list[tuple[str, str, tuple[int, ...]]]]]
         },
         [("qweight", "I32", (128, 4096)), ("qzeros", "I32", (8, 512)), ("scales", "F16", (8, 4096))],
     ),
+    "auto-round, packed as AWQ (Qwen2-0.5B-Instruct-int4-sym-AutoRound)": (
+        {"quant_method": "auto-round", "bits": 4, "packing_format": "auto_round:auto_awq"},
+        [("qweight", "I32", (1024, 512)), ("qzeros", "I32", (8, 512)), ("scales", "F16", (8, 4096))],
+    ),
     "bitsandbytes 8-bit": (
         {"quant_method": "bitsandbytes", "load_in_8bit": True},
         [("weight", "I8", (4096, 1024)), ("SCB", "F32", (4096,)), ("weight_format", "U8", ())],
