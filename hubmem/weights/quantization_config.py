@@ -154,8 +154,17 @@ def _plain(fields: _Fields, method: str) -> Quantization:
 
 
 def _auto_round(fields: _Fields, method: str) -> Quantization:
-    """Packed as GPTQ packs, or where `packing_format` is `auto_round:auto_awq`, as AWQ does."""
-    return _plain(fields, "awq" if "awq" in fields.text("packing_format") else method)
+    """Packed as GPTQ packs, or where `packing_format` is `auto_round:auto_awq`, as AWQ does.
+
+    `extra_config` has the settings of modules that differ, by their names.
+    """
+    read = _plain(fields, "awq" if "awq" in fields.text("packing_format") else method)
+    apart = fields.child("extra_config")
+    modules = {name: apart.child(name) for name in apart.raw} if apart else {}
+    overrides = (
+        _module(name, bits) for name, module in modules.items() if module and (bits := module.integer("bits"))
+    )
+    return replace(read, overrides=tuple(overrides))
 
 
 def _gptq(fields: _Fields, method: str) -> Quantization:
@@ -270,7 +279,7 @@ def _torchao(fields: _Fields, method: str) -> Quantization:
 def _mlx(fields: _Fields, method: str) -> Quantization:
     """Modules with settings of their own are keys beside the general ones; `false` leaves one unpacked."""
     overrides = tuple(
-        Override(modules=re.compile(re.escape(key) + "$"), bits=module.integer("bits") or _mlx_bits(module))
+        _module(key, module.integer("bits") or _mlx_bits(module))
         for key in fields.raw
         if (module := fields.child(key))
     )
@@ -335,7 +344,11 @@ def _targets(target: str, bits: int) -> Iterator[Override]:
     if target.startswith("re:"):
         yield from _override(target.removeprefix("re:"), bits)
     elif "." in target or target == "lm_head":
-        yield Override(modules=re.compile(re.escape(target) + "$"), bits=bits)
+        yield _module(target, bits)
+
+
+def _module(name: str, bits: int) -> Override:
+    return Override(modules=re.compile(re.escape(name) + "$"), bits=bits)
 
 
 def _override(pattern: str, bits: int) -> Iterator[Override]:

@@ -238,6 +238,15 @@ def test_where_the_header_does_not_tell_the_shape_the_number_of_weights_is_right
     assert len(counted.groups[0].unpacked or ()) == 2
 
 
+def test_modules_that_auto_round_gives_other_bits_are_unpacked_by_them() -> None:
+    extra = {"model.layers.0.mlp.down_proj": {"bits": 8}, "lm_head": {"bits": 16}, "model.norm": None}
+    assert unpacked(
+        {"quant_method": "auto-round", "bits": 4, "extra_config": extra},
+        ("model.layers.0.mlp.up_proj.qweight", "I32", (128, 4096)),
+        ("model.layers.0.mlp.down_proj.qweight", "I32", (1024, 1024)),
+    ) == [(4096, 1024), (1024, 4096)]
+
+
 def test_the_blocks_of_mxfp4_are_rows_of_experts() -> None:
     assert unpacked(
         {"quant_method": "mxfp4"},
