@@ -1,6 +1,6 @@
 """The guide is enough: each thing it tells to add is added where it says, to a copy, and then works.
 
-A row of the guide stands in a code block below the words "Into `NAME` of `FILE`:", or "Into `FILE`:" for a table of CSV
+A row of the guide stands in a code block below the words "Add to `NAME` of `FILE`:", or "Add to `FILE`:" for a table of CSV
 or a new module.
 """
 
@@ -24,7 +24,7 @@ from tests.weights.memory_source import safetensors_file
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
 _PLACE = re.compile(
-    r"Into\s+(?:`(?P<table>\w+)`\s+of\s+)?`(?P<file>[\w/.]+)`:\n\n```\w+\n(?P<row>.*?)```", re.DOTALL
+    r"Add\s+to\s+(?:`(?P<table>\w+)`\s+of\s+)?`(?P<file>[\w/.]+)`:\n\n```\w+\n(?P<row>.*?)```", re.DOTALL
 )
 
 

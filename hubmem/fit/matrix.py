@@ -31,7 +31,7 @@ def columns(workload: Workload) -> tuple[str | None, ...]:
     """The precisions of the matrix: the workload's own first; training has no others to compare with."""
     if workload.train:
         return (workload.weight_dtype,)
-    return (workload.weight_dtype, *of_engine(workload.engine).usual)
+    return tuple(dict.fromkeys((workload.weight_dtype, *of_engine(workload.engine).usual)))
 
 
 @dataclass(frozen=True, kw_only=True)
