@@ -1,6 +1,6 @@
 """The guide is enough: each thing it tells to add is added where it says, to a copy, and then works.
 
-A row of the guide stands in a code block below the words "Add to `NAME` of `FILE`:", or "Add to `FILE`:" for a table of CSV
+A row of the guide stands in a code block below the words "Add to `NAME` of `FILE`:", or "Add to `FILE`:" for a CSV table
 or a new module.
 """
 
