@@ -1,6 +1,7 @@
 """From what a user names to the source that holds it."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 # huggingface_hub keeps 20 connections alive; more threads than that open new ones for every request.
 _THREADS = 20
+
+_PAGE = re.compile(
+    r"https?://(?:huggingface\.co|hf\.co)/(?P<repo>[^/]+/[^/]+?)(?:/tree/(?P<revision>[^/]+))?/?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +122,15 @@ def open_model(model: str | os.PathLike[str], access: Access) -> Opened:
 
 
 def split_revision(model: str) -> tuple[str, str | None]:
-    """A repo id and the revision after its `@`.
+    """A repo id and the revision after its `@`; both may be an address copied from the Hub's page of the model.
 
     >>> split_revision("org/name@refs/pr/4"), split_revision("gpt2")
     (('org/name', 'refs/pr/4'), ('gpt2', None))
+    >>> split_revision("https://huggingface.co/org/name"), split_revision("https://huggingface.co/org/name/tree/v2")
+    (('org/name', None), ('org/name', 'v2'))
     """
+    if page := _PAGE.fullmatch(model):
+        return page["repo"], page["revision"]
     repo, _, revision = model.partition("@")
     return repo, revision or None
 
