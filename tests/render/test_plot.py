@@ -54,15 +54,6 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, capsys, 
     assert not (tmp_path / "plot.svg").exists()
 
 
-def test_a_model_whose_layers_are_not_known_has_no_picture(connect, tmp_path, capsys):
-    connect({**SMALL, "config": {"model_type": "nobody_knows"}})
-    plot = tmp_path / "plot.svg"
-
-    assert main(["org/small", "--plot", str(plot)]) == 2
-    assert "needs a model whose layers are known" in capsys.readouterr().err
-    assert not plot.exists()
-
-
 def test_a_picture_is_of_one_model(capsys, tmp_path):
     assert main([*GPT2, "openai-community/gpt2-xl", "--plot", str(tmp_path / "plot.svg")]) == 2
     assert "one model, not 2" in capsys.readouterr().err
@@ -93,3 +84,11 @@ class TestDrawn:
             draw(picture_of(report), tmp_path / name, "svg")
 
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+    def test_a_model_whose_layers_are_not_known_has_no_picture(self, connect, tmp_path, capsys):
+        connect({**SMALL, "config": {"model_type": "nobody_knows"}})
+        plot = tmp_path / "plot.svg"
+
+        assert main(["org/small", "--plot", str(plot)]) == 2
+        assert "needs a model whose layers are known" in capsys.readouterr().err
+        assert not plot.exists()
