@@ -148,15 +148,17 @@ def _models() -> dict[str, Any]:
 
 
 @cache
-def _attention_targets() -> dict[str, str]:
-    """Of each model the layers that LoRA on its attention adapts, by the end of their names."""
+def _facts() -> dict[str, Any]:
+    """The rows of models.json."""
     rows = json.loads((_PEAKS / "models.json").read_text(encoding="utf-8"))
-    return {row["name"]: ",".join(row.get("lora", ("q_proj", "k_proj", "v_proj", "o_proj"))) for row in rows}
+    return {row["name"]: row for row in rows}
 
 
 def _targets(row: Row) -> str:
-    attention = row["lora_targets"] == "attention"
-    return _attention_targets()[row["model"]] if attention else row["lora_targets"]
+    """The layers that LoRA adapts, by the end of their names; a pattern means the attention of the text."""
+    names = _facts().get(row["model"], {}).get("lora", ("q_proj", "k_proj", "v_proj", "o_proj"))
+    attention = row["lora_targets"] == "attention" and len(names) > 1
+    return ",".join(names) if attention else row["lora_targets"]
 
 
 def _group(row: Row) -> str:
@@ -176,6 +178,7 @@ def _workload(row: Row, architecture: Architecture) -> Workload:
         batch=int(row["batch"]),
         context=written if architecture.encoder else tokens,
         encoder_context=tokens if architecture.encoder else None,
+        images=_facts().get(row["model"], {}).get("images", 0),
         attention="eager" if row["attention"] == "eager" else "sdpa",
         padded=row["padded"] == "True",
         full_logits=row["full_logits"] == "True",

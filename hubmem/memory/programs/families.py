@@ -97,17 +97,17 @@ _BART = Computation(
     embedding_norm=True,
     embedding_dropout=True,
     logits_float32=False,
-    mlp_input_held=False,
+    embeddings_held=2,
 )
 
 # Towers of images: Dosovitskiy et al., arXiv 2010.11929.
 _VIT = Computation(norm=Norm.LAYER, rotation=Rotation.NONE, mlp_input_held=False)
 _QWEN_VIT = replace(
-    _VIT, projection=Projection.VIEWS, rotation=Rotation.FULL_FLOAT32, embeddings_held=0, pixels_cast=True
+    _VIT, projection=Projection.VIEWS, rotation=Rotation.BOTH_FLOAT32, embeddings_held=0, pixels_cast=True
 )
 
 _ROWS: dict[str, Computation] = {
-    "llama mistral qwen2 smollm3 granite granitemoe seed_oss": _LLAMA,
+    "llama mistral eurobert qwen2 smollm3 granite granitemoe seed_oss": _LLAMA,
     "qwen2_moe": replace(_LLAMA, shared_gated=True),
     "ernie4_5": replace(_LLAMA, rotation=Rotation.FULL_FLOAT32),
     "qwen3 qwen3_moe hunyuan_v1_dense olmoe": replace(_LLAMA, qk_norm=True),
@@ -293,7 +293,8 @@ _ROWS: dict[str, Computation] = {
         mlm_transform=True,
     ),
     "t5 mt5": _T5,
-    "bart marian": _BART,
+    "bart": _BART,
+    "marian": replace(_BART, embeddings_held=1, learned_positions=True),
     "whisper": replace(
         _BART,
         residual=Residual.PRE,
@@ -317,7 +318,11 @@ _ROWS: dict[str, Computation] = {
     "qwen2_vl_vision qwen3_vl_vision": _QWEN_VIT,
     "qwen2_5_vl_vision": replace(_QWEN_VIT, norm=Norm.RMS),
     "pixtral": replace(_VIT, norm=Norm.RMS, rotation=Rotation.FULL),
-    "pegasus": replace(_BART, residual=Residual.PRE, embedding_norm=False),
+    "mbart": replace(_BART, residual=Residual.PRE),
+    "m2m_100": replace(_BART, residual=Residual.PRE, embedding_norm=False),
+    "pegasus": replace(
+        _BART, residual=Residual.PRE, embedding_norm=False, embeddings_held=1, learned_positions=True
+    ),
 }
 
 # Mixtures whose experts were linear layers in transformers 4: peft still takes them, and routers, for such.
