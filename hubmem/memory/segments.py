@@ -50,7 +50,7 @@ class _Model:
             computation=self._computation,
             hidden=architecture.hidden_size,
             width=embedding_width(architecture, rank.census),
-            vocabulary=architecture.vocab_size,
+            vocabulary=architecture.logits,
             layer_inputs=len(architecture.layers) * self._computation.layer_inputs,
         )
         self._decoder = Stack(

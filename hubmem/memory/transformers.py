@@ -83,7 +83,7 @@ class _Inference:
             computation=self._computation,
             hidden=architecture.hidden_size,
             width=embedding_width(architecture, rank.census),
-            vocabulary=architecture.vocab_size,
+            vocabulary=architecture.logits,
             layer_inputs=len(architecture.layers) * self._computation.layer_inputs,
         )
         self._stage = rank.stage
@@ -129,7 +129,7 @@ class _Inference:
         if architecture.encoder:
             yield _Pass(phase="prefill", stack=self._encoder(), prefix="encoder: ", ends=False)
         if not architecture.generates:
-            yield _Pass(phase="prefill", stack=prefill)
+            yield _Pass(phase="prefill", stack=prefill, ends=architecture.logits > 0)
             return
         prompt = (self._cache(prefill.tokens), *self._tail(prefill.tokens))
         yield _Pass(phase="prefill", stack=prefill, cache=prompt)

@@ -12,6 +12,9 @@ from hubmem.models.switches import Switches
 if TYPE_CHECKING:
     from hubmem.models.towers import Tower
 
+# What the classes of encoders are called that make logits of words; others pool, or classify.
+_HEADS_OF_ENCODERS = ("ForMaskedLM", "ForPreTraining", "LMHead")
+
 _Value = TypeVar("_Value", bound=Hashable)
 
 
@@ -89,6 +92,13 @@ class Architecture:
     generates: bool = True
     switches: Switches = field(default_factory=Switches)
     tower: "Tower | None" = None
+
+    @property
+    def logits(self) -> int:
+        """What it makes of each token: as many as the vocabulary, none where an encoder's class has no head for words."""
+        named = self.class_name or ""
+        headless = not self.generates and named and not any(head in named for head in _HEADS_OF_ENCODERS)
+        return 0 if headless else self.vocab_size
 
     def kept(self, span: Span) -> Kept:
         """What all layers hold in the cache for one sequence; nothing for a model that does not generate."""

@@ -1,5 +1,7 @@
 """What holds of running a model with any engine."""
 
+from dataclasses import replace
+
 import pytest
 from hubmem.errors import UsageError
 from hubmem.memory.inference import plan_inference
@@ -54,3 +56,16 @@ def test_an_engine_nobody_knows_is_refused_with_those_that_are() -> None:
         plan_inference(LLAMA, TENSORS, Workload(engine="tgi"))
     assert "vllm" in refused.value.hint
     assert "llama.cpp" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("class_name", "logits"),
+    [("BertModel", False), ("BertForSequenceClassification", False), ("BertForMaskedLM", True), (None, True)],
+)
+def test_an_encoder_makes_logits_of_words_only_with_a_head_for_them(
+    class_name: str | None, logits: bool
+) -> None:
+    encoder = replace(LLAMA, generates=False, class_name=class_name)
+    plan = plan_inference(encoder, TENSORS, Workload(context=512))
+    names = {moment.name for moment in plan.moments}
+    assert bool(names & {"head", "logits"}) == logits
