@@ -163,20 +163,26 @@ _Read = Callable[[Config, Config], Sight]
 
 
 def read_tower(config: Config) -> Tower | None:
-    """The tower of a model whose images can be counted.
+    """The tower of a model whose images can be counted; None also where its config is not as its class writes it.
 
-    Raises:
-        MalformedConfig: a key is missing or of a wrong type.
+    What is wrong with a tower is no reason to refuse the language model beside it.
     """
     read = _BY_TYPE.get(config.model_type)
     vision = config.child("vision_config")
     if read is None or vision is None:
         return None
-    own_type = config.sub_type("vision_config")
-    # Some files name the whole model in their tower's config (Qwen3-VL).
-    unnamed = vision.model_type in ("", config.model_type)
-    vision = vision.read_as(own_type) if unnamed and own_type else vision
-    stack = Stack(pattern=all_of(FULL), mixers={FULL: _attention}, feed_forward=_feed_forward)
+    # Some files name the whole model's type here (Qwen3-VL).
+    if vision.model_type in ("", config.model_type):
+        vision = vision.read_as(config.sub_type("vision_config"))
+    if vision.model_type not in _TYPES:
+        return None
+    try:
+        return _tower(vision, read(config, vision))
+    except MalformedConfig:
+        return None
+
+
+def _tower(vision: Config, sight: Sight) -> Tower:
     body = Architecture(
         model_type=vision.model_type,
         class_name=None,
@@ -185,16 +191,12 @@ def read_tower(config: Config) -> Tower | None:
         max_context=None,
         dtype=None,
         tied_embeddings=False,
-        layers=stack.read(vision),
+        layers=_STACK.read(vision),
         generates=False,
         switches=read_switches(vision),
     )
     frames = vision.optional_positive("temporal_patch_size") or 1
-    return Tower(
-        body=body,
-        patch_values=_CHANNELS * frames * _patch(vision) ** 2,
-        sight=read(config, vision),
-    )
+    return Tower(body=body, patch_values=_CHANNELS * frames * _patch(vision) ** 2, sight=sight)
 
 
 def _attention(vision: Config, _: int) -> tuple[Mixer, ...]:
@@ -295,5 +297,10 @@ _ROWS: Mapping[str, _Read] = {
     "mistral3": _mistral3,
 }
 _BY_TYPE = {name: read for names, read in _ROWS.items() for name in names.split()}
-# Towers whose MLPs have a gate.
+# The types towers have, and of them those whose MLPs have a gate.
 _GATED = frozenset({"qwen2_5_vl_vision", "pixtral"})
+_TYPES = _GATED | {
+    "clip_vision_model", "idefics3_vision", "internvl_vision", "qwen2_vl_vision", "qwen3_vl_moe_vision",
+    "qwen3_vl_vision", "siglip_vision_model", "smolvlm_vision",
+}  # fmt: skip
+_STACK = Stack(pattern=all_of(FULL), mixers={FULL: _attention}, feed_forward=_feed_forward)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from hubmem.errors import MalformedConfig
 from hubmem.models.architecture import Architecture, Dense
 from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
@@ -103,9 +102,20 @@ def test_a_model_whose_images_are_not_known_has_no_tower() -> None:
     assert _read("llava_next", CLIP).tower is None
 
 
-def test_a_picture_that_is_no_square_is_refused() -> None:
-    with pytest.raises(MalformedConfig, match="side of a square"):
-        _tower("internvl", {"image_size": [448, 224]})
+@pytest.mark.parametrize(
+    ("model_type", "vision"),
+    [
+        ("internvl", {"image_size": [448, 224]}),
+        ("gemma3", {**SIGLIP, "num_attention_heads": 7}),
+        ("llava", {"model_type": "vit_mae"}),
+    ],
+)
+def test_a_tower_that_cannot_be_read_leaves_the_language_model_as_it_is(
+    model_type: str, vision: dict[str, Any]
+) -> None:
+    architecture = _read(model_type, vision)
+    assert architecture.tower is None
+    assert architecture.layers
 
 
 def test_an_image_is_never_cut_into_more_tiles_than_allowed() -> None:

@@ -315,7 +315,7 @@ _ROWS: dict[str, Computation] = {
         attention_held=True,
         mlp_input_held=True,
     ),
-    "qwen2_vl_vision qwen3_vl_vision": _QWEN_VIT,
+    "qwen2_vl_vision qwen3_vl_vision qwen3_vl_moe_vision": _QWEN_VIT,
     "qwen2_5_vl_vision": replace(_QWEN_VIT, norm=Norm.RMS),
     "pixtral": replace(_VIT, norm=Norm.RMS, rotation=Rotation.FULL),
     "mbart": replace(_BART, residual=Residual.PRE),
