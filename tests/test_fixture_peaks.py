@@ -93,6 +93,11 @@ ROWS = peaks()
 MODELS = models()
 KEPT = kept()
 TRAINING = [row for row in ROWS if row["mode"] == "training"]
+# LOMO's step is a part of the backward.
+STEPPED = [row for row in TRAINING if row["optimizer"] != "lomo"]
+# LLaVA reads its images off the last layer but one of a tower, and no language model reads SigLIP's pooled output:
+# what comes after gets no gradient.
+WHOLE = [row for row in STEPPED if row["family"] not in ("llava", "gemma3", "paligemma")]
 INFERENCE = [row for row in ROWS if row["mode"] == "inference"]
 
 
@@ -116,7 +121,8 @@ def test_each_row_says_what_it_was_measured_with() -> None:
 
 
 def test_each_row_has_the_phases_of_its_mode() -> None:
-    assert all(all(row[f"{phase}_nbytes"] for phase in ("forward", "backward", "step")) for row in TRAINING)
+    assert all(row["forward_nbytes"] and row["backward_nbytes"] for row in TRAINING)
+    assert all(row["step_nbytes"] for row in STEPPED)
     assert all(row["prefill_nbytes"] and not row["backward_nbytes"] for row in INFERENCE)
 
 
@@ -130,14 +136,15 @@ def test_the_peak_is_the_largest_phase_and_the_sum_of_its_categories() -> None:
 def test_no_phase_is_below_what_is_always_there() -> None:
     for row in TRAINING:
         always = nbytes(row, "parameters") + nbytes(row, "optimizer")
-        assert min(nbytes(row, phase) for phase in ("forward", "backward", "step")) >= always
+        phases = ("forward", "backward", "step") if row in STEPPED else ("forward", "backward")
+        assert min(nbytes(row, phase) for phase in phases) >= always
     for row in INFERENCE:
         assert nbytes(row, "prefill") >= nbytes(row, "parameters") + nbytes(row, "cache")
         assert int(row["decode_nbytes"] or row["prefill_nbytes"]) >= nbytes(row, "parameters")
 
 
 def test_a_step_holds_parameters_gradients_and_states_at_once() -> None:
-    for row in TRAINING:
+    for row in WHOLE:
         gradient_width = 4 if row["adapter_fp32"] == "True" else WIDTH[row["precision"]]
         gradients = int(row["trainable"]) * gradient_width
         assert nbytes(row, "step") >= nbytes(row, "parameters") + nbytes(row, "optimizer") + gradients
@@ -146,9 +153,7 @@ def test_a_step_holds_parameters_gradients_and_states_at_once() -> None:
 @pytest.mark.parametrize(("optimizer", "states"), [("adamw", 2), ("sgd-momentum", 1), ("sgd", 0)])
 def test_states_are_as_wide_as_the_parameters_they_follow(optimizer: str, states: int) -> None:
     rows = [
-        row
-        for row in TRAINING
-        if row["optimizer"].removesuffix("-fused").removesuffix("-foreach") == optimizer
+        row for row in WHOLE if row["optimizer"].removesuffix("-fused").removesuffix("-foreach") == optimizer
     ]
     assert rows
     for row in rows:
