@@ -11,16 +11,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from hubmem.fit.matrix import PRECISIONS
+from hubmem.fit.precisions import PRECISIONS
 from hubmem.fit.verdict import Cell
-from hubmem.render.markdown import escape
 from hubmem.render.matrix import cell_text, precision_label
-from hubmem.render.text import Page, plain
+from hubmem.render.text import PLAIN, escape, plain
 from hubmem.report import Report
 from hubmem.units import format_binary
 
 SCHEMA = "hubmem.diff/1"
-_PLAIN_PAGE = Page()
 _ABSENT = "–"
 
 Value = int | str | None
@@ -221,7 +219,7 @@ def _fact_rows(difference: Difference, write: Callable[[str], str]) -> Iterator[
 def _verdict_rows(difference: Difference) -> Iterator[Sequence[str]]:
     for row in difference.verdicts:
         if row.changed:
-            old, new = (cell_text(cell, _PLAIN_PAGE) for cell in (row.old, row.new))
+            old, new = (cell_text(cell, PLAIN) for cell in (row.old, row.new))
             yield f"{row.gpu}, {row.precision}", old, new, ""
 
 

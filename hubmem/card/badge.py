@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from hubmem.fit.matrix import PRECISIONS, Verdict
+from hubmem.fit.matrix import Verdict
+from hubmem.fit.precisions import PRECISIONS
 from hubmem.fit.verdict import Answer, Cell
 from hubmem.render.matrix import precision_label
 from hubmem.report import Report

@@ -13,7 +13,7 @@ from hubmem.card.badge import badge_of
 from hubmem.card.settings import Settings
 from hubmem.card.subject import Subject
 from hubmem.errors import UsageError
-from hubmem.fit.matrix import PRECISIONS
+from hubmem.fit.precisions import PRECISIONS
 from hubmem.fit.verdict import Planner
 from hubmem.hub.source import Origin
 from hubmem.memory.planning import planner
@@ -21,9 +21,8 @@ from hubmem.memory.training import plan_training
 from hubmem.memory.workload import DEFAULT_CONTEXT, Checkpointing, Training, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.render.identity import files_label
-from hubmem.render.markdown import escape
 from hubmem.render.matrix import TRAINING_LABELS, legend, matrix, precision_label, stored_label
-from hubmem.render.text import Page
+from hubmem.render.text import PLAIN, escape
 from hubmem.report import Report
 from hubmem.units import format_binary, format_gib
 from hubmem.version import __version__
@@ -37,7 +36,6 @@ _TRAININGS: tuple[Training, ...] = ("lora", "qlora", "full")
 # How people fine-tune on few devices: examples of a page or two, activations computed again rather than kept.
 _TRAINING_CONTEXT = 2048
 _CHECKPOINTING: Checkpointing = "full"
-_PAGE = Page()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +153,7 @@ def _trained(report: Report, workload: Workload) -> str:
 
 
 def _matrix(report: Report) -> str:
-    return matrix(report, _PAGE, tablefmt="pipe", corner=f"GPU, {report.workload.context:,} tokens")
+    return matrix(report, PLAIN, tablefmt="pipe", corner=f"GPU, {report.workload.context:,} tokens")
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], alignment: Sequence[str]) -> str:

@@ -10,15 +10,12 @@ from hubmem.card.section import contexts_for
 from hubmem.card.settings import Settings
 from hubmem.card.subject import Subject
 from hubmem.errors import HubUnreachable
-from hubmem.hub.opening import Access, open_model, open_session
+from hubmem.hub.opening import MODELS_AT_ONCE, Access, open_model, open_session
 from hubmem.inspection import assess
 from hubmem.models.families import read_architecture
 from hubmem.report import Report
 from hubmem.request import Request
 from hubmem.snapshot import Snapshot, take_snapshot
-
-# Each model reads its own files concurrently; more models at once than this only spend the quota faster.
-_MODELS_AT_ONCE = 4
 
 
 class Shelf:
@@ -31,7 +28,7 @@ class Shelf:
     def __init__(self, access: Access) -> None:
         self._access = replace(access, session=access.session or open_session(warn=access.warn))
         # Never shut down: waiting for it would wait for the network even after Ctrl-C.
-        self._pool = ThreadPoolExecutor(_MODELS_AT_ONCE)
+        self._pool = ThreadPoolExecutor(MODELS_AT_ONCE)
         self._snapshots: dict[Hashable, Future[Snapshot]] = {}
 
     def order(self, card: Card) -> None:

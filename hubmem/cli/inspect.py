@@ -13,9 +13,6 @@ from hubmem.cli.options import access_options, file_options, format_option, outp
 from hubmem.cli.plotting import check_plot, draw_plot
 from hubmem.cli.sections import SectionedCommand
 
-# Each model reads its own files concurrently; more models at once than this only spend the quota faster.
-_MODELS_AT_ONCE = 4
-
 
 @click.command(cls=SectionedCommand)
 @click.argument("models", nargs=-1, required=True, metavar="REPO|FOLDER…")
@@ -70,7 +67,7 @@ def inspect(
     · 3 the repo cannot be read · 4 the Hub could not be reached.
     """  # noqa: D301 - click wants the character itself
     from hubmem.cli.progress import TerminalObserver, warn
-    from hubmem.hub.opening import Access, open_model
+    from hubmem.hub.opening import MODELS_AT_ONCE, Access, open_model
 
     if _any_written(request):
         # A mistake is told before anything is asked of the Hub.
@@ -87,7 +84,7 @@ def inspect(
     from hubmem.weights.layout import Selection
 
     # Not in a `with` block: leaving it would wait for the network even after Ctrl-C.
-    readers = ThreadPoolExecutor(max_workers=_MODELS_AT_ONCE)
+    readers = ThreadPoolExecutor(max_workers=MODELS_AT_ONCE)
     selection = Selection(variant=variant, subfolder=subfolder, file=file)
     reading = [readers.submit(take_snapshot, each, selection) for each in opened]
     from hubmem.cli.output import deliver, page_for

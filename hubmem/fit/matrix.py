@@ -8,7 +8,7 @@ from hubmem.fit.advise import Advice, changes_to_yes
 from hubmem.fit.changes import Question
 from hubmem.fit.gpus import Gpu, Target
 from hubmem.fit.hosting import Host
-from hubmem.fit.precisions import PRECISIONS, families, of_engine
+from hubmem.fit.precisions import families, of_engine
 from hubmem.fit.speed import Reading, most_tokens_per_second
 from hubmem.fit.splits import is_divided
 from hubmem.fit.verdict import (
@@ -23,8 +23,6 @@ from hubmem.fit.verdict import (
 )
 from hubmem.hub.siblings import Sibling
 from hubmem.memory.workload import Workload
-
-__all__ = ["PRECISIONS", "Solver", "Verdict", "columns"]
 
 
 def columns(workload: Workload) -> tuple[str | None, ...]:

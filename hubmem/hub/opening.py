@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # huggingface_hub keeps 20 connections alive; more threads than that open new ones for every request.
 _THREADS = 20
-
+MODELS_AT_ONCE = 4
+"""Each reads its own files concurrently: more models at once would only spend the quota faster."""
 _PAGE = re.compile(
     r"https?://(?:huggingface\.co|hf\.co)/(?P<repo>[^/]+/[^/]+?)(?:/tree/(?P<revision>[^/]+))?/?"
 )

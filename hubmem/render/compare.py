@@ -6,16 +6,14 @@ from tabulate import tabulate
 
 from hubmem.fit.matrix import columns
 from hubmem.fit.splits import label_of
-from hubmem.render.markdown import escape
 from hubmem.render.matrix import cell_text, gpu_label, precision_label, stored_label
 from hubmem.render.rows import csv_line
-from hubmem.render.text import Page, plain
+from hubmem.render.text import PLAIN, Page, escape, plain
 from hubmem.report import Report
 from hubmem.units import format_gib, format_tokens
 
 _Row = tuple[str, Callable[[Report], str]]
 
-_PLAIN_PAGE = Page()
 _CSV_COLUMNS = (
     "repo",
     "commit",
@@ -64,7 +62,7 @@ _ROWS: tuple[_Row, ...] = (
 )
 
 
-def rows(reports: Sequence[Report], page: Page = _PLAIN_PAGE) -> list[list[str]]:
+def rows(reports: Sequence[Report], page: Page = PLAIN) -> list[list[str]]:
     """A heading and one text a report for each fact, then for each accelerator in the weights' own precision."""
     table = [[name, *(text(report) for report in reports)] for name, text in _ROWS]
     for number, verdict in enumerate(reports[0].verdicts):

@@ -8,12 +8,10 @@ from hubmem.fit.verdict import Answer
 from hubmem.render import plan as plans
 from hubmem.render.identity import architecture_parts, cost_line, files_label
 from hubmem.render.matrix import legend, matrix, stored_label
-from hubmem.render.text import Page, plain
+from hubmem.render.text import PLAIN, escape
 from hubmem.render.verdicts import advice_heading, host_line, machines_table, sentences
 from hubmem.report import Report
 from hubmem.units import format_binary, format_gib
-
-_PAGE = Page()
 
 
 def render(report: Report) -> str:
@@ -64,7 +62,7 @@ def _plan(report: Report) -> str:
 
 
 def _matrix(report: Report) -> str:
-    table = matrix(report, _PAGE, tablefmt="pipe", corner="GPU")
+    table = matrix(report, PLAIN, tablefmt="pipe", corner="GPU")
     return "\n\n".join(["### Fits?", table, *map(escape, legend(report))])
 
 
@@ -80,10 +78,3 @@ def _named(report: Report) -> Iterator[str]:
 
 def _notes(report: Report) -> str:
     return "\n".join(f"> {escape(note)}" for note in report.notes)
-
-
-def escape(text: str) -> str:
-    """Text from a repo, unable to be markup: a note must not become a link or a tag."""
-    for mark in "\\`*_[]<>|":
-        text = text.replace(mark, f"\\{mark}")
-    return plain(text)

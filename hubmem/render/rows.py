@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hubmem.render.markdown import escape
-from hubmem.render.text import plain
+from hubmem.render.text import escape, plain
 from hubmem.units import format_gib, format_tokens
 
 # A spreadsheet takes text that begins so for a formula, and a config may hold any text.

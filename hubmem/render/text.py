@@ -56,6 +56,10 @@ class Page:
         return [f"{left}{' ' * gap}{right}"] if gap > 1 else [left, right.rjust(self.width)]
 
 
+PLAIN = Page()
+"""A file or a pipe: no colour."""
+
+
 def plain(text: str) -> str:
     r"""Text from a repo without control characters, and not endless: a name must not be able to move the cursor.
 
@@ -63,6 +67,13 @@ def plain(text: str) -> str:
     'model[2Jname'
     """
     return shorten(_CONTROL.sub("", text), _LONGEST)
+
+
+def escape(text: str) -> str:
+    """Text from a repo, unable to be markup: a note must not become a link or a tag."""
+    for mark in "\\`*_[]<>|":
+        text = text.replace(mark, f"\\{mark}")
+    return plain(text)
 
 
 def shorten(text: str, width: int) -> str:

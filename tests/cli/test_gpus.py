@@ -36,6 +36,7 @@ def test_own_gpus_stand_first(capsys, tmp_path):
 def test_nothing_found_is_an_empty_list(capsys, options):
     assert listed(capsys, "--search", "no such thing", *options) == []
     assert main(["gpus", "--search", "no such thing", *options]) == 0
+    assert capsys.readouterr() == ("", "Nothing known has that in its name.\n")
 
 
 def test_a_file_that_cannot_be_read_is_a_usage_error(capsys, tmp_path):

@@ -55,6 +55,19 @@ def test_no_line_is_wider_than_the_page(width):
     assert max(map(len, plan_and_matrix)) <= width
 
 
+def test_the_plan_is_that_of_each_gpu_where_one_kind_and_a_number_is_named():
+    divided = table("2x24GiB")
+    assert "8,192 tokens · TP2" in divided
+    assert "total on each of 2 devices" in divided
+    assert "\n2× 24 GiB" in divided
+    assert "total on one device" in table("2x24GiB", "24GiB")
+
+
+def test_precisions_that_make_the_weights_no_smaller_have_no_column():
+    """Of this model's weights as much is planned in every precision."""
+    assert "FP8" not in table()
+
+
 def test_colour_is_only_what_the_page_allows():
     assert "\x1b" not in table()
     coloured = table(page=Page(colour=True))

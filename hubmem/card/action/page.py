@@ -12,7 +12,7 @@ from hubmem.card.badge import badge_of
 from hubmem.card.outcome import State
 from hubmem.card.section import TITLE, section_text
 from hubmem.fit.verdict import Answer
-from hubmem.render.markdown import escape
+from hubmem.render.text import escape
 from hubmem.units import format_gib
 
 _SIGNS = {
