@@ -27,10 +27,8 @@ LAYER = Layer(
 BODY = replace(
     TEXT, model_type="siglip_vision_model", hidden_size=WIDTH, layers=(LAYER,) * 3, generates=False
 )
-SEEING = replace(
-    TEXT,
-    tower=Tower(body=BODY, patch_values=3 * 14 * 14, sight=Whole(patches=PATCHES, tokens=TOKENS)),
-)
+TOWER = Tower(body=BODY, patch_values=3 * 14 * 14, sight=Whole(patches=PATCHES, tokens=TOKENS))
+SEEING = replace(TEXT, tower=TOWER)
 ONE = Workload(images=1, context=512)
 
 
@@ -55,6 +53,16 @@ def test_a_prompt_with_an_image_holds_its_pixels_and_what_it_became() -> None:
 def test_many_images_make_their_tower_the_peak_of_a_prompt() -> None:
     plan = plan_inference(SEEING, TENSORS, replace(ONE, images=2))
     assert plan.deciding.name.startswith("images: ")
+
+
+def test_some_models_refer_to_pixels_in_both_dtypes_while_the_tower_runs() -> None:
+    names = ("siglip_vision_model", "idefics3_vision")
+    towers = (replace(TOWER, body=replace(BODY, model_type=name)) for name in names)
+    one, both = (
+        plan_inference(replace(SEEING, tower=tower), TENSORS, replace(ONE, images=2)).peaks["prefill"]
+        for tower in towers
+    )
+    assert both - one == 2 * 2 * PATCHES * 588
 
 
 def test_after_the_prompt_only_pixels_are_left() -> None:

@@ -61,6 +61,12 @@ def test_the_residual_stream_and_what_norms_keep_is_what_sequence_parallel_ranks
     assert _kept(LLAMA_3_8B, BF16, Extent.STREAM) == 16 * H + 8
 
 
+def test_a_layer_scale_keeps_what_it_scales() -> None:
+    scaled = replace(LLAMA_3_8B, computation=Computation(scales_parts=True))
+    assert _kept(scaled, BF16) - _kept(LLAMA_3_8B, BF16) == 2 * 2 * H
+    assert _kept(scaled, LORA) == _kept(LLAMA_3_8B, LORA)
+
+
 def test_eager_attention_keeps_six_bytes_a_score() -> None:
     assert _kept(replace(LLAMA_3_8B, eager=True, mask=Mask.ADDITIVE), BF16, Extent.PAIRS) == 6 * A
 
