@@ -60,6 +60,13 @@ def test_fits_agrees_with_the_verdicts(finished: Path, scan: Scan) -> None:
     assert repos(judged) == repos(scan("--query", "fits='8GiB'", finished))
 
 
+def test_several_devices_are_no_question_to_a_store(finished: Path, scan: Scan) -> None:
+    outcome = scan("--query", "fits='2xH100'", finished)
+
+    assert outcome.code == 2
+    assert "fits='2xH100' asks about several devices" in outcome.err
+
+
 def test_a_statement_gives_rows_in_three_formats(finished: Path, scan: Scan) -> None:
     statement = "SELECT gpus, count(*) AS n FROM verdicts WHERE verdict <> 'no' GROUP BY gpus ORDER BY gpus"
 

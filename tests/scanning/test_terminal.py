@@ -152,6 +152,30 @@ def test_an_executor_that_is_none_is_refused(scan: Callable[..., Outcome], name:
     assert "processes:4" in outcome.err
 
 
+def test_without_dask_it_says_what_to_install(
+    hub: Hub, scan: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = hub(*models(1))
+    monkeypatch.setitem(sys.modules, "distributed", None)
+
+    outcome = scan("org/m0", "--executor", "dask://127.0.0.1:1")
+
+    assert outcome.code == 2
+    assert "pip install 'hubmem[dask]'" in outcome.err
+    assert server.requests == ()
+
+
+def test_a_file_that_cannot_be_opened_exits_2(hub: Hub, scan: Callable[..., Outcome], tmp_path: Path) -> None:
+    hub(*models(1))
+    output = tmp_path / "out.jsonl"
+    output.symlink_to(tmp_path / "missing" / "out.jsonl")
+
+    outcome = scan("org/m0", "-o", output)
+
+    assert outcome.code == 2
+    assert f"{output} cannot be written" in outcome.err
+
+
 def test_processes_may_plan(hub: Hub, scan: Callable[..., Outcome]) -> None:
     hub(*models(4))
 

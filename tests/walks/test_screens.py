@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.hub_server import Call, Fault
+from tests.hub_server import Call, Fault, Settings
+from tests.hub_server.examples import SHARDED_LLAMA
 from tests.walks.terminal import Terminal
 
 SCREENS = {
@@ -81,6 +82,16 @@ def test_ctrl_c_ends_the_wait_for_a_hub_that_does_not_answer(online: Terminal, h
     assert err.endswith("hubmem: Interrupted.\n")
     assert not re.search(r"Traceback|Exception", out + err)
     assert (online.home / "README.md").read_text().endswith("# Title\n")
+
+
+def test_a_terminal_sees_headers_counted_where_each_is_a_request(serve, tmp_path):
+    """As on a mirror, which does not give the headers of all shards at once."""
+    mirror = serve(SHARDED_LLAMA, settings=Settings(one_call=False))
+
+    screen = Terminal(tmp_path, {"HF_ENDPOINT": mirror.endpoint}).type("hubmem org/sharded")
+
+    assert screen.code == 0
+    assert "\rreading headers 3/3\r\x1b[K" in screen.raw
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
