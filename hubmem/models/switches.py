@@ -21,10 +21,12 @@ _DROPOUTS = (
     "resid_dropout",
     "dropout_rate",
     "dropout",
+    "mlp_dropout",
 )
 _ATTENTION_DROPOUTS = ("attn_pdrop", "attention_probs_dropout_prob", "attention_dropout")
 _EMBEDDING_DROPOUTS = ("embd_pdrop", "embedding_dropout", "embed_dropout")
 _ROTATION = re.compile("rope|rotary")
+_POSITIONS = ("max_position_embeddings", "n_positions")
 _UPCASTS = ("attention_softmax_in_fp32", "reorder_and_upcast_attn")
 _ROUTING_SCALES = ("routed_scaling_factor", "route_scale", "router_scaling_factor", "scoring_func")
 _ROTATED_PARTS = ("partial_rotary_factor", "rotary_pct")
@@ -40,6 +42,8 @@ class Switches:
         parallel: whether attention and MLP run side by side.
         rotates: whether it speaks of rotation.
         rotates_part: whether rotation turns a slice of each head.
+        attends_to_positions: whether scores have parts of relative positions of their own (DeBERTa).
+        numbers_positions: whether it says how many positions there are.
         upcasts_softmax: whether attention takes its softmax in float32.
         caps_scores, caps_logits: whether attention scores and logits go through tanh.
         scales_routing: whether a function or a factor is named for the weights of chosen experts.
@@ -52,6 +56,8 @@ class Switches:
     parallel: bool | None = None
     rotates: bool | None = None
     rotates_part: bool | None = None
+    attends_to_positions: bool = False
+    numbers_positions: bool = False
     upcasts_softmax: bool | None = None
     caps_scores: bool | None = None
     caps_logits: bool | None = None
@@ -73,7 +79,9 @@ def read_switches(config: Config) -> Switches:
         parallel=_flag(config, "use_parallel_residual", "parallel_attn"),
         rotates=_rotates(config),
         rotates_part=_rotates_part(config),
-        upcasts_softmax=_flag(config, *_UPCASTS),
+        attends_to_positions=config.has_value("pos_att_type"),
+        numbers_positions=any(map(config.has_value, _POSITIONS)),
+        upcasts_softmax=_upcasts_softmax(config),
         caps_scores=_flag(config, "attn_logit_softcapping"),
         caps_logits=_flag(config, "final_logit_softcapping"),
         scales_routing=any(map(config.has_value, _ROUTING_SCALES)),
@@ -91,6 +99,12 @@ def _activation(config: Config) -> str | None:
 
 def _rotates(config: Config) -> bool:
     return any(config.has_value(key) for key in config.known_keys() if _ROTATION.search(key))
+
+
+def _upcasts_softmax(config: Config) -> bool | None:
+    """As it says; code that may scale embeddings is of BART's descent and leaves the softmax as it is."""
+    stated = _flag(config, *_UPCASTS)
+    return False if stated is None and "scale_embedding" in config else stated
 
 
 def _rotates_part(config: Config) -> bool | None:

@@ -95,3 +95,31 @@ def test_a_composite_has_the_switches_of_its_language_model() -> None:
 def test_a_function_that_is_no_name_is_refused_with_its_key() -> None:
     with pytest.raises(MalformedConfig, match="hidden_act"):
         _read("llama", hidden_act=3)
+
+
+@pytest.mark.parametrize(
+    ("keys", "rotates"),
+    [({"rope_theta": 10000.0}, True), ({"rotary_dim": 64}, True), ({"n_positions": 1024}, False)],
+)
+def test_rotation_is_what_keys_speak_of(keys: dict[str, object], *, rotates: bool) -> None:
+    assert _read("", **keys).rotates is rotates
+
+
+@pytest.mark.parametrize(
+    ("keys", "upcasts"),
+    [
+        ({"attention_softmax_in_fp32": True}, True),
+        ({"reorder_and_upcast_attn": False}, False),
+        ({"scale_embedding": True}, False),
+        ({}, None),
+    ],
+)
+def test_an_upcast_softmax_is_stated_or_known_by_descent(
+    keys: dict[str, object], upcasts: bool | None
+) -> None:
+    assert _read("", **keys).upcasts_softmax is upcasts
+
+
+def test_a_named_factor_of_routing_weights_means_a_router_in_float32() -> None:
+    assert _read("", routed_scaling_factor=2.5).scales_routing
+    assert not _read("", num_experts_per_tok=2).scales_routing

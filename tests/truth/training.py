@@ -35,12 +35,9 @@ _PHASES = ("prefill", "decode")
 OVER_3_PERCENT: Mapping[str, str] = {}
 # What the class's code does and neither its config nor its shapes show: these need the facts they have.
 UNSHOWN = {
-    "biogpt": "takes the softmax of eager attention in half precision",
     "falcon-7b-10-layers": "hands one key to many heads without saying so, which no fused kernel takes",
-    "xglm-564m": "never uses a fused kernel, and clamps its scores",
+    "xglm-564m": "clamps its scores",
     "llama4-scout-4-layers": "runs every expert for every token",
-    "deberta-v3-base": "attends to positions",
-    "modernbert-base": "upcasts the logits of masked words, as no encoder before it does",
 }
 REASONS = {
     **{f": {model} ": reason for model, reason in OVER_3_PERCENT.items()},

@@ -40,13 +40,17 @@ _BEFORE = re.compile(r"input|pre|ln_1|norm_?1|attention_norm|attn_norm|before", 
 def read_computation(architecture: Architecture, census: Census) -> Computation:
     """Norms by their names, biases and number; fused matrices by theirs."""
     norms = tuple(_layer_norms(architecture, census))
+    residual = _residual(norms, generates=architecture.generates)
     encodes = not architecture.generates
     learned = any(_POSITIONS.search(group.template) for group in census.groups)
+    upcasts = _upcasts(architecture, residual)
     sinks = _any(census, _SINKS)
-    biased = _adds_bias(architecture, learned=learned)
+    unrotated = _neither_learns_nor_rotates(architecture, learned=learned)
+    biased = unrotated and not architecture.switches.numbers_positions
+    disentangled = architecture.switches.attends_to_positions
     return Computation(
         norm=Norm.LAYER if _have_biases(census) else Norm.RMS,
-        residual=_residual(norms, generates=architecture.generates),
+        residual=residual,
         projection=Projection.VIEWS if _any(census, _FUSED_PROJECTION) else Projection.SEPARATE,
         rotation=_rotation(architecture, learned=learned),
         fused_gate=_any(census, _FUSED_GATE),
@@ -54,16 +58,17 @@ def read_computation(architecture: Architecture, census: Census) -> Computation:
         inner_norms=_any(census, _INNER_NORM),
         router_float32=architecture.switches.scales_routing,
         qk_norm=_any(census, _HEAD_NORM),
-        logits_float32=architecture.generates and not architecture.encoder,
+        logits_float32=upcasts,
         mlm_transform=encodes,
         embeddings_held=0 if encodes else 1,
         embedding_norm=encodes,
-        fused_kernels=not (sinks or biased),
-        scores=Scores.ALIBI if biased else Scores.SCALED,
+        fused_kernels=not (sinks or unrotated or disentangled),
+        scores=_scores(biased=biased, disentangled=disentangled),
+        relative_positions=table_of_positions(census),
         returns_probabilities=biased,
         sinks=Sinks.JOINED if sinks else Sinks.NONE,
         shared_gated=_any(census, _SHARED_GATE),
-        softmax_float32=_softmax_float32(architecture, sinks=sinks),
+        softmax_float32=_stated(architecture.switches.upcasts_softmax, otherwise=upcasts and not sinks),
         dropout=encodes,
         attention_dropout=encodes,
         embedding_dropout=encodes,
@@ -132,15 +137,22 @@ def _gate(architecture: Architecture, census: Census) -> Gate:
     return Gate.WITH_QUERIES if rows == {2 * width} else Gate.NONE
 
 
-def _softmax_float32(architecture: Architecture, *, sinks: bool) -> bool:
-    """As the config says, if it does; decoders have it so, but where a score beside the tokens' joins them."""
-    stated = architecture.switches.upcasts_softmax
-    decodes = architecture.generates and not architecture.encoder and not sinks
-    return decodes if stated is None else stated
+def _stated(switch: bool | None, *, otherwise: bool) -> bool:
+    return otherwise if switch is None else switch
 
 
-def _adds_bias(architecture: Architecture, *, learned: bool) -> bool:
-    """Whether positions are a bias of scores, which no kernel takes: if they are nowhere else (ALiBi)."""
+def _upcasts(architecture: Architecture, residual: Residual) -> bool:
+    """Whether softmax and loss are taken in float32: by decoders, and by encoders made as decoders are."""
+    alike = bool(architecture.switches.rotates) and residual is Residual.PRE
+    return not architecture.encoder and (architecture.generates or alike)
+
+
+def _scores(*, biased: bool, disentangled: bool) -> Scores:
+    return Scores.DISENTANGLED if disentangled else Scores.ALIBI if biased else Scores.SCALED
+
+
+def _neither_learns_nor_rotates(architecture: Architecture, *, learned: bool) -> bool:
+    """Whether positions are sines, or a bias of scores (ALiBi): such code is older than fused kernels."""
     mixers = (mixer for layer in architecture.layers for mixer in layer.mixers)
     elsewhere = learned or architecture.switches.rotates is not False or architecture.encoder
     return not elsewhere and architecture.generates and all(isinstance(m, Attention) for m in mixers)

@@ -1,9 +1,21 @@
 """What the weights of a family without a row show."""
 
+from dataclasses import replace
+
 import pytest
-from hubmem.memory.programs.computation import Computation, Norm, Projection, Residual, Rotation
+from hubmem.memory.programs.computation import (
+    Computation,
+    Gate,
+    Norm,
+    Projection,
+    Residual,
+    Rotation,
+    Scores,
+    Sinks,
+)
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.reading import embedding_width, read_computation
+from hubmem.models.switches import Switches
 
 from tests.memory.models import llama
 from tests.weights.censuses import census_of
@@ -59,6 +71,51 @@ def test_fused_matrices_are_seen_by_their_names() -> None:
 
 def test_learned_positions_take_the_place_of_rotation() -> None:
     assert read_computation(LLAMA, census_of({"wpe.weight": (128, 64)})).rotation is Rotation.NONE
+
+
+@pytest.mark.parametrize(
+    ("switches", "scores", "fused"),
+    [
+        (Switches(rotates=False), Scores.ALIBI, False),
+        (Switches(rotates=False, numbers_positions=True), Scores.SCALED, False),
+        (Switches(attends_to_positions=True), Scores.DISENTANGLED, False),
+        (Switches(rotates=True), Scores.SCALED, True),
+    ],
+    ids=["a bias", "sines", "relative", "rotation"],
+)
+def test_positions_that_are_nowhere_else_are_in_the_scores(
+    switches: Switches, scores: Scores, *, fused: bool
+) -> None:
+    read = read_computation(replace(LLAMA, switches=switches), TENSORS)
+    assert (read.scores, read.fused_kernels) == (scores, fused)
+
+
+def test_a_softmax_is_upcast_as_the_config_says() -> None:
+    read = read_computation(replace(LLAMA, switches=Switches(upcasts_softmax=False)), TENSORS)
+    assert not read.softmax_float32
+
+
+def test_learned_scores_of_heads_are_in_no_kernel() -> None:
+    read = _read("self_attn.sinks")
+    assert (read.sinks, read.fused_kernels) == (Sinks.JOINED, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "gate"),
+    [
+        ("gate_proj", 64, Gate.SEPARATE),
+        ("q_proj", 128, Gate.WITH_QUERIES),
+        ("q_proj", 64, Gate.NONE),
+    ],
+)
+def test_a_gate_of_attention_is_a_matrix_or_twice_the_queries(name: str, rows: int, gate: Gate) -> None:
+    shapes = {f"model.layers.{i}.self_attn.{name}.weight": (rows, 64) for i in range(2)}
+    assert read_computation(LLAMA, census_of(shapes)).gate is gate
+
+
+def test_fused_experts_are_no_fused_gate_of_dense_parts() -> None:
+    shapes = {f"model.layers.{i}.mlp.experts.gate_up_proj": (8, 256, 64) for i in range(2)}
+    assert not read_computation(LLAMA, census_of(shapes)).fused_gate
 
 
 def test_a_factorized_embedding_is_narrower_than_the_model() -> None:
