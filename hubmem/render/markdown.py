@@ -50,7 +50,7 @@ def _plan(report: Report) -> str:
         [escape(term.name), escape(term.summary or term.formula), format_gib(term.nbytes), term.basis.value]
         for term in plan.terms
     ]
-    rows.append([f"**{plans.total_label(plan)}**", "", f"**{format_gib(plan.per_gpu_bytes)}**", ""])
+    rows.append([f"**{plans.total_label(report)}**", "", f"**{format_gib(plan.per_gpu_bytes)}**", ""])
     table = tabulate(
         rows,
         headers=["", "", "GiB", ""],

@@ -54,12 +54,13 @@ def _columns(report: Report) -> list[str | None]:
 
 
 def _row(verdict: Verdict, names: Sequence[str | None], page: Page) -> list[str]:
-    cells = dict(zip(columns(verdict.solver.workload), verdict.cells, strict=True))
-    return [
-        gpu_label(verdict),
-        format_gib(verdict.fit.usable),
-        *(cell_text(cells[name], page) for name in names),
-    ]
+    cells = _cells(verdict)
+    usable = format_gib(verdict.fit.usable)
+    return [gpu_label(verdict), usable, *(cell_text(cells[name], page) for name in names)]
+
+
+def _cells(verdict: Verdict) -> dict[str | None, Cell]:
+    return dict(zip(columns(verdict.solver.workload), verdict.cells, strict=True))
 
 
 def gpu_label(verdict: Verdict) -> str:
@@ -103,11 +104,12 @@ def stored_label(report: Report) -> str:
 
 def legend(report: Report) -> Iterator[str]:
     """What the cells of the matrix mean, a sentence each."""
-    cells = [cell for verdict in report.verdicts for cell in verdict.cells]
+    names = _columns(report)
+    cells = [_cells(verdict)[name] for verdict in report.verdicts for name in names]
     labels = " ".join(label_of(cell.workload) for cell in cells if cell.gpus)
     ways = ", ".join(f"{way} ({name})" for name, way in _PARALLELISM.items() if name in labels)
     counts = "1×, 2×: GPUs needed" + (f", which share the work by {ways} parallelism." if ways else ".")
-    compares = report.cache is not None and len(_columns(report)) > 1
+    compares = report.cache is not None and len(names) > 1
     yield counts + (
         " The longest context is that of the first precision, on so many GPUs." if compares else ""
     )

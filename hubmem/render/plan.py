@@ -22,20 +22,22 @@ def shown(report: Report) -> tuple[Workload, Plan]:
 
 
 def title(report: Report) -> str:
-    """What is planned: mode, engine, precision, sizes, division."""
+    """What is planned: mode, engine, precision, sizes."""
     workload, _ = shown(report)
     engine = engine_of(workload.engine, workload.engine_version).label
     if workload.train:
         what = [f"{TRAINING_LABELS[workload.train]} training", engine, workload.precision, workload.optimizer]
     else:
         what = ["Inference", engine, precision_label(workload.weight_dtype, report)]
-    sizes = [f"batch {workload.batch:,}", f"{workload.context:,} tokens", label_of(workload)]
-    return " · ".join(filter(None, [*what, *sizes]))
+    return " · ".join([*what, f"batch {workload.batch:,}", f"{workload.context:,} tokens"])
 
 
-def total_label(plan: Plan) -> str:
-    """What the sum of the terms is."""
-    return f"total on each of {plan.devices} devices" if plan.devices > 1 else "total on one device"
+def total_label(report: Report) -> str:
+    """What the sum of the terms is: on how many devices, and how they share the work."""
+    workload, plan = shown(report)
+    if plan.devices == 1:
+        return "total on one device"
+    return f"total on each of {plan.devices} devices ({label_of(workload)})"
 
 
 def fullest(plan: Plan) -> str:

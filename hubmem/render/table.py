@@ -88,7 +88,7 @@ def _parameters(report: Report, page: Page) -> list[str]:
 def _plan(report: Report, page: Page) -> list[str]:
     _, plan = plans.shown(report)
     width = min(max(len(term.name) for term in plan.terms), _WIDEST_NAME)
-    total = _columns_of(f"  {plans.total_label(plan)}", format_gib(plan.per_gpu_bytes), "", page)
+    total = _columns_of(f"  {plans.total_label(report)}", format_gib(plan.per_gpu_bytes), "", page)
     return [
         page.paint(_columns_of(plans.title(report), "GiB", "", page), "bold"),
         *(_term_line(term, width, page) for term in plan.terms),

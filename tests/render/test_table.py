@@ -57,8 +57,7 @@ def test_no_line_is_wider_than_the_page(width):
 
 def test_the_plan_is_that_of_each_gpu_where_one_kind_and_a_number_is_named():
     divided = table("2x24GiB")
-    assert "8,192 tokens · TP2" in divided
-    assert "total on each of 2 devices" in divided
+    assert "total on each of 2 devices (TP2)" in divided
     assert "\n2× 24 GiB" in divided
     assert "total on one device" in table("2x24GiB", "24GiB")
 

@@ -19,7 +19,7 @@ def test_a_model_too_large_as_stored_fits_in_the_precision_advised(terminal: Ter
     yes = terminal.type(f"{line} --dtype fp8")
 
     assert yes.code == 0
-    assert re.search(r"total on each of 8 devices +\d\d\.\d\d", yes.text)
+    assert re.search(r"total on each of 8 devices \(TP8\) +\d\d\.\d\d", yes.text)
 
 
 def test_several_models_stand_side_by_side(terminal: Terminal):
