@@ -91,7 +91,7 @@ class ScanProgress(TerminalObserver):
         counts = self._counts
         refused = f", {counts['refused']:,} refused" if counts["refused"] else ""
         self.warn(
-            f"{counts['answers'] - counts['skipped']:,} reports, {counts['skipped']:,} skipped · "
+            f"{counts['answers'] - counts['skipped']:,} reported, {counts['skipped']:,} skipped · "
             f"{counts['requests']:,} requests{refused}, {format_decimal(counts['nbytes'])} · "
             f"{duration(self._seconds)}"
         )

@@ -48,7 +48,7 @@ class TestSources:
         assert Counter(line["repo"] for line in outcome.lines) == Counter(
             [*(f"org/m{number}" for number in range(12)), "org/missing"]
         )
-        assert "12 reports, 1 skipped" in outcome.err
+        assert "12 reported, 1 skipped" in outcome.err
         assert "not-found" in outcome.err
 
     def test_standard_input_and_arguments_may_be_mixed(
@@ -171,7 +171,7 @@ class TestResuming:
 
         assert server.requests == ()
         assert without_cost(read_lines(output)) == without_cost(first)
-        assert "12 reports, 1 skipped · 0 requests" in outcome.err
+        assert "12 reported, 1 skipped · 0 requests" in outcome.err
 
     @pytest.mark.usefixtures("no_pauses")
     def test_what_may_succeed_later_is_tried_again(self, hub: Hub, scan: Scan, tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_a_scan_keeps_within_the_quota_of_each_window(hub: Hub, scan: Scan) -> N
 
     outcome = scan(*(f"org/m{number}" for number in range(30)))
 
-    assert "30 reports, 0 skipped" in outcome.err
+    assert "30 reported, 0 skipped" in outcome.err
     assert Counter(entry.status for entry in server.requests)[429] == 0
 
 
@@ -366,7 +366,7 @@ def test_a_quota_spent_by_others_is_waited_for(hub: Hub, scan: Scan) -> None:
 
     outcome = scan("org/m0", "org/m1", "org/m2")
 
-    assert "3 reports, 0 skipped" in outcome.err
+    assert "3 reported, 0 skipped" in outcome.err
 
 
 def test_the_store_can_be_read_while_a_scan_writes(hub: Hub, tmp_path: Path, scan: Scan) -> None:

@@ -56,7 +56,7 @@ def test_a_bar_shows_how_many_and_a_summary_why(hub: Hub) -> None:
 
     assert code == 0
     assert re.search(r"7/7 \[", shown), "how many of how many"
-    assert "6 reports, 1 skipped" in shown
+    assert "6 reported, 1 skipped" in shown
     assert re.search(r"not-found +1", shown)
 
 
@@ -94,7 +94,7 @@ def test_a_pipe_gets_the_summary_alone(hub: Hub, scan: Callable[..., Outcome]) -
 
     outcome = scan("org/m0", "org/m1")
 
-    assert re.fullmatch(r"hubmem: 2 reports, 0 skipped · \d+ requests, \d+ k?B · \d+ s\n", outcome.err)
+    assert re.fullmatch(r"hubmem: 2 reported, 0 skipped · \d+ requests, \d+ k?B · \d+ s\n", outcome.err)
 
 
 def test_a_log_gets_a_line_now_and_then(
@@ -106,7 +106,7 @@ def test_a_log_gets_a_line_now_and_then(
     outcome = scan(*(f"org/m{number}" for number in range(12)), "org/none")
 
     *lines, summary, _ = outcome.err.splitlines()
-    assert "12 reports, 1 skipped" in summary
+    assert "12 reported, 1 skipped" in summary
     assert lines
     assert all(re.match(r"hubmem: \d+ repos, \d+\.\d repos/s", line) for line in lines)
     assert any(re.search(r"Hub quota \(api\): \d+ s", line) for line in lines)
@@ -182,5 +182,5 @@ def test_processes_may_plan(hub: Hub, scan: Callable[..., Outcome]) -> None:
     outcome = scan(*(f"org/m{number}" for number in range(4)), "--executor", "processes:2")
 
     assert outcome.code == 0
-    assert "4 reports, 0 skipped" in outcome.err
+    assert "4 reported, 0 skipped" in outcome.err
     assert "failed" not in outcome.err
