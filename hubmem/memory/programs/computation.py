@@ -39,6 +39,14 @@ class Projection(Enum):
     COPIES = "by one matrix; keys and values are copied out of its output"
 
 
+class HeadNorms(Enum):
+    """Norms of queries and keys."""
+
+    NONE = "none"
+    IN_TURN = "of each as soon as it is made"
+    TOGETHER = "of both, once values are made too"
+
+
 class Rotation(Enum):
     """How positions are put into queries and keys."""
 
@@ -134,7 +142,7 @@ class Computation:
         inner_dropout: between the matrices of an MLP.
         fused_gate: whether gate and up projection are one matrix.
         down_float32: whether the MLP's last matrix stays in float32 where others are quantized.
-        qk_norm: whether queries and keys have norms of their own.
+        qk_norm: whether and when queries and keys go through norms of their own.
         head_norm: how those are computed, where not as the others.
         value_norm: how values are normed, if they are.
         layer_inputs: width of what each layer is given of each token beside the residual stream (Gemma 4).
@@ -188,7 +196,7 @@ class Computation:
     inner_dropout: bool = False
     fused_gate: bool = False
     down_float32: bool = False
-    qk_norm: bool = False
+    qk_norm: HeadNorms = HeadNorms.NONE
     head_norm: Norm | None = None
     value_norm: Norm | None = None
     layer_inputs: int = 0

@@ -1,6 +1,6 @@
 """Norms, by what they keep."""
 
-from hubmem.memory.programs.computation import Computation, Norm
+from hubmem.memory.programs.computation import Computation, HeadNorms, Norm
 from hubmem.memory.programs.operators import FLOAT32, HALF, cast, in_float32, multiply, unary
 from hubmem.memory.programs.tape import Storage, Tape, Value
 
@@ -11,8 +11,10 @@ def norm(tape: Tape, computation: Computation, x: Value) -> Value:
         return _NORMS[computation.norm](tape, x)
 
 
-def head_norm(tape: Tape, computation: Computation, x: Value) -> Value:
-    """A norm over a head of queries or keys."""
+def head_norm(tape: Tape, computation: Computation, x: Value, when: HeadNorms) -> Value:
+    """A norm over a head of queries or keys, where there is one at this point."""
+    if computation.qk_norm is not when:
+        return x
     with tape.holding(x):
         return _NORMS[computation.head_norm or computation.norm](tape, x)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from hubmem.memory.programs.block import Block, Caching
-from hubmem.memory.programs.computation import Computation, Gate, Projection, Rotation
+from hubmem.memory.programs.computation import Computation, Gate, HeadNorms, Projection, Rotation
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import head_norm, norm, value_norm
 from hubmem.memory.programs.operators import FLOAT32, add, cast, constant, copy, multiply, unary
@@ -36,7 +36,9 @@ def projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> Proj
         q, gate = _queries(tape, computation, x, q_width)
         if computation.query_scaled:
             q = unary(tape, q, "q scaled")
+        q = head_norm(tape, computation, q, HeadNorms.IN_TURN)
         k = linear(tape, x, "k_proj", "k", k_width)
+        k = head_norm(tape, computation, k, HeadNorms.IN_TURN)
         v = linear(tape, x, "v_proj", "k", v_width)
     else:
         fused = linear(tape, x, "qkv_proj", "(q+2k)", q_width + k_width + v_width)
@@ -44,8 +46,7 @@ def projections(tape: Tape, block: Block, x: Value, inside: list[Value]) -> Proj
         q, k, v = tape.view(fused, q_width, k_width, v_width)
         if computation.projection is Projection.COPIES:
             k, v = _spread(tape, mixer, k, mixer.key_dim), _spread(tape, mixer, v, mixer.value_dim)
-    if computation.qk_norm:
-        q, k = head_norm(tape, computation, q), head_norm(tape, computation, k)
+    q, k = (head_norm(tape, computation, value, HeadNorms.TOGETHER) for value in (q, k))
     v = value_norm(tape, computation, v)
     if computation.rotation is Rotation.PARTIAL_HELD:
         inside += [q, k]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from hubmem.memory.programs.computation import (
     Computation,
     Gate,
+    HeadNorms,
     Norm,
     Projection,
     Residual,
@@ -57,7 +58,7 @@ def read_computation(architecture: Architecture, census: Census) -> Computation:
         gate=_gate(architecture, census),
         inner_norms=_any(census, _INNER_NORM),
         router_float32=architecture.switches.scales_routing,
-        qk_norm=_any(census, _HEAD_NORM),
+        qk_norm=_head_norms(census),
         logits_float32=upcasts,
         mlm_transform=encodes,
         embeddings_held=0 if encodes else 1,
@@ -125,6 +126,13 @@ def _recurrent(architecture: Architecture) -> Iterator[Recurrent]:
 
 def _rows(census: Census, name: str) -> int:
     return next((group.shape[0] for group in census.find(name)), 0)
+
+
+def _head_norms(census: Census) -> HeadNorms:
+    """Norms of queries and keys: in turn, as most classes with matrices of their own have them."""
+    if not _any(census, _HEAD_NORM):
+        return HeadNorms.NONE
+    return HeadNorms.TOGETHER if _any(census, _FUSED_PROJECTION) else HeadNorms.IN_TURN
 
 
 def _gate(architecture: Architecture, census: Census) -> Gate:

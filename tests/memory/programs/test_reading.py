@@ -6,6 +6,7 @@ import pytest
 from hubmem.memory.programs.computation import (
     Computation,
     Gate,
+    HeadNorms,
     Norm,
     Projection,
     Residual,
@@ -61,7 +62,7 @@ def test_a_norm_with_a_bias_is_a_layer_norm() -> None:
 
 def test_norms_of_heads_do_not_count_among_a_layers() -> None:
     read = _read("input_layernorm.weight", "post_attention_layernorm.weight", "self_attn.q_norm.weight")
-    assert (read.qk_norm, read.residual) == (True, Residual.PRE)
+    assert (read.qk_norm, read.residual) == (HeadNorms.IN_TURN, Residual.PRE)
 
 
 def test_fused_matrices_are_seen_by_their_names() -> None:
