@@ -1,6 +1,7 @@
 """Every test runs with a Hugging Face home of its own, without a token, and reaches nothing but loopback."""
 
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     home = tempfile.TemporaryDirectory(prefix="hubmem-tests-")
     config.add_cleanup(home.cleanup)
     os.environ["HF_HOME"] = home.name
+    # Shells start what runs in the background with Ctrl-C ignored, and what the tests start would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
