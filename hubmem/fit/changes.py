@@ -103,6 +103,12 @@ def is_yes(plan_for: Planner, change: Change) -> bool:
         return False
 
 
+def _fused_attention(question: Question) -> Iterator[Change]:
+    """The same result without a matrix of scores."""
+    if question.asked.attention == "eager":
+        yield question.changed("SDPA attention", attention="sdpa")
+
+
 def _recomputed_activations(question: Question) -> Iterator[Change]:
     """A third more compute for activations of one layer at a time."""
     if question.asked.train and question.asked.checkpointing == "none":
@@ -119,23 +125,9 @@ def _accumulated_batches(question: Question) -> Iterator[Change]:
         )
 
 
-def _fewer_sequences(question: Question) -> Iterator[Change]:
-    """As many as fit at once, at least one."""
-    asked = question.asked
-    if not asked.train and asked.batch > 1 and question.max_context != 0:
-        batch = largest_batch(question.plan_for, asked, question.gpu) or 1
-        yield question.changed(f"a batch of {batch:,}", batch=batch)
-
-
 def _narrower_states(question: Question) -> Iterator[Change]:
     if question.asked.train == "full" and question.asked.optimizer in ("adamw", "adamw-foreach"):
         yield question.changed("8-bit AdamW", optimizer="adamw-8bit")
-
-
-def _fused_attention(question: Question) -> Iterator[Change]:
-    """The same result without a matrix of scores."""
-    if question.asked.attention == "eager":
-        yield question.changed("SDPA attention", attention="sdpa")
 
 
 def _narrower_cache(question: Question) -> Iterator[Change]:
@@ -161,6 +153,21 @@ def _narrower_weights(question: Question) -> Iterator[Change]:
             question.plan_for, question.asked
         ):
             yield change
+
+
+def _adapters_instead(question: Question) -> Iterator[Change]:
+    if question.asked.train == "full":
+        yield question.changed("LoRA instead of full fine-tuning", train="lora")
+    if question.asked.train in ("full", "lora"):
+        yield question.changed("QLoRA", train="qlora")
+
+
+def _fewer_sequences(question: Question) -> Iterator[Change]:
+    """As many as fit at once, at least one."""
+    asked = question.asked
+    if not asked.train and asked.batch > 1 and question.max_context != 0:
+        batch = largest_batch(question.plan_for, asked, question.gpu) or 1
+        yield question.changed(f"a batch of {batch:,}", batch=batch)
 
 
 def _shorter_context(question: Question) -> Iterator[Change]:
@@ -194,13 +201,6 @@ def _layers_on_the_host(question: Question) -> Iterator[Change]:
             gpu_layers=kept,
             host_bytes=sum(term.nbytes for term in host),
         )
-
-
-def _adapters_instead(question: Question) -> Iterator[Change]:
-    if question.asked.train == "full":
-        yield question.changed("LoRA instead of full fine-tuning", train="lora")
-    if question.asked.train in ("full", "lora"):
-        yield question.changed("QLoRA", train="qlora")
 
 
 def _states_on_the_host(question: Question) -> Iterator[Change]:
