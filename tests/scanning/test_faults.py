@@ -88,7 +88,7 @@ def test_with_a_third_of_all_requests_failing_each_repo_ends_once_as_what_it_is(
             assert line["retryable"] == (line["reason"] in PASSING)
     reports = sum("reason" not in line for line in outcome.lines)
     assert reports >= 40
-    assert f"{reports} reports, {60 - reports} skipped" in outcome.err
+    assert f"{reports} reported, {60 - reports} skipped" in outcome.err
 
 
 class FullDisk:
