@@ -99,3 +99,24 @@ def test_a_small_device_gets_smaller_chunks(memory_gib: int, chunk: int) -> None
 def test_a_model_that_sees_images_has_a_note_on_what_they_take() -> None:
     plan = plan_inference(*published("google/gemma-3-4b-it"), Workload(engine="sglang"))
     assert any("for images" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("repo", "note"),
+    [
+        ("google-bert/bert-base-uncased", ""),
+        # An encoder's keys and values have no pool.
+        ("openai/whisper-small", "no cache is counted"),
+    ],
+)
+def test_what_has_no_pool_has_no_cache_and_says_so_where_it_should_have_one(repo: str, note: str) -> None:
+    plan = plan_inference(*published(repo), Workload(engine="sglang"))
+    assert (plan.pool, sizes(plan, "KV cache")) == (None, 0)
+    assert sizes(plan, "weights") > 0
+    assert any("no cache" in each for each in plan.notes) == bool(note)
+
+
+def test_of_layers_that_are_not_known_weights_alone_are_planned() -> None:
+    plan = plan_inference(None, TENSORS, Workload(engine="sglang"))
+    assert sizes(plan, "activations", "KV cache") == 0
+    assert any("weights only" in note for note in plan.notes)
