@@ -1,14 +1,12 @@
 """What turns a no into a yes: changes, each verified by planning it, the least painful first."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from itertools import chain
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hubmem.errors import UsageError
 from hubmem.fit.changes import OF_THE_MACHINE, OF_THE_WORKLOAD, Change, Question, is_yes
 from hubmem.fit.verdict import Answer, hold, room
-from hubmem.memory.workload import Workload
 from hubmem.units import format_gib
 
 
@@ -49,10 +47,9 @@ def changes_to_yes(question: Question) -> tuple[Advice, ...]:
     """
     single = [change for kind in OF_THE_WORKLOAD for change in kind(question)]
     here = [change for change in single if is_yes(question.plan_for, change)] or list(_together(question))
-    elsewhere = chain.from_iterable(kind(question) for kind in OF_THE_MACHINE)
-    return tuple(
-        _advice(question, change) for change in (*here, *elsewhere) if is_yes(question.plan_for, change)
-    )
+    elsewhere = (change for kind in OF_THE_MACHINE for change in kind(question))
+    there = [change for change in elsewhere if is_yes(question.plan_for, change)]
+    return tuple(_advice(question, change) for change in (*here, *there))
 
 
 def _advice(question: Question, change: Change) -> Advice:
@@ -60,36 +57,21 @@ def _advice(question: Question, change: Change) -> Advice:
     return Advice(change=change, answer=fit.answer, free=fit.free)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """One change of several, and the fields of a workload that it sets."""
-
-    change: Change
-    fields: dict[str, Any]
-
-
 def _together(question: Question) -> Iterator[Change]:
     """Changes of the workload one upon another, the cheapest first, until it fits; without those it fits without."""
-    steps: list[_Step] = []
+    steps: list[Change] = []
     now = question
     for kind in OF_THE_WORKLOAD:
         furthest: Change | None = None
         for change in kind(now):
             if is_yes(question.plan_for, change):
-                yield _joined(question, _needed(question, [*steps, _step(now, change)]))
+                yield _joined(question, _needed(question, [*steps, change]))
                 return
             if _gains(now, change):
                 furthest = change
         if furthest:
-            steps.append(_step(now, furthest))
+            steps.append(furthest)
             now = replace(now, asked=furthest.workload)
-
-
-def _step(before: Question, change: Change) -> _Step:
-    names = (field.name for field in fields(Workload))
-    after = {name: getattr(change.workload, name) for name in names}
-    changed = {name: value for name, value in after.items() if value != getattr(before.asked, name)}
-    return _Step(change=change, fields=changed)
 
 
 def _gains(before: Question, change: Change) -> bool:
@@ -101,7 +83,7 @@ def _gains(before: Question, change: Change) -> bool:
     return after > room(before.plan_for(before.asked), before.gpu)
 
 
-def _needed(question: Question, steps: list[_Step]) -> list[_Step]:
+def _needed(question: Question, steps: list[Change]) -> list[Change]:
     """The steps without which it would not fit, those that cost most left out first."""
     for step in reversed(steps[:-1]):
         others = [other for other in steps if other is not step]
@@ -110,13 +92,13 @@ def _needed(question: Question, steps: list[_Step]) -> list[_Step]:
     return steps
 
 
-def _joined(question: Question, steps: list[_Step]) -> Change:
+def _joined(question: Question, steps: list[Change]) -> Change:
     """Several changes as one."""
-    asked: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for step in steps:
-        asked |= step.fields
+        fields |= step.fields
     return question.changed(
-        " + ".join(step.change.text for step in steps),
-        sibling=next((step.change.sibling for step in steps if step.change.sibling), None),
-        **asked,
+        " + ".join(step.text for step in steps),
+        sibling=next((step.sibling for step in steps if step.sibling), None),
+        **fields,
     )

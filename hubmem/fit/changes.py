@@ -4,8 +4,8 @@ They stand in the order of cost to what the user wanted: first what costs only t
 training, then how much goes in at once, then speed, then money.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from hubmem.errors import UsageError
@@ -45,6 +45,7 @@ class Change:
     Attributes:
         text: in a few words.
         workload, gpu, gpus: what is planned after it, and what that is held against.
+        fields: of the workload that it sets, where it changes that alone.
         host_bytes: memory of the host that it takes instead.
         sibling: a published repo that has made the change already.
     """
@@ -53,6 +54,7 @@ class Change:
     workload: Workload
     gpu: Gpu
     gpus: int
+    fields: Mapping[str, object] = field(default_factory=dict)
     host_bytes: int = 0
     sibling: str | None = None
 
@@ -90,6 +92,7 @@ class Question:
             workload=replace(self.asked, **fields),  # type: ignore[arg-type]  # names of Workload's fields
             gpu=self.gpu,
             gpus=self.gpus,
+            fields=fields,
             host_bytes=host_bytes,
             sibling=sibling,
         )
