@@ -1,7 +1,7 @@
 """What can run a model: one row an engine."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
@@ -62,30 +62,25 @@ class Engine:
         return replace(workload, tp=1, pp=workload.tp * workload.pp)
 
 
-def _vllm(rules: vllm_profile.Rules) -> Engine:
-    return Engine(
-        name="vllm",
-        version=rules.version,
-        since=rules.since,
-        plan=partial(vllm.plan, rules=rules),
-        cache_policy=CachePolicy.VLLM,
-        settle=partial(vllm.settled, rules=rules),
-        settings=frozenset(
-            {"gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "cuda_graphs"}
-        ),
-    )
-
-
-def _sglang(rules: sglang_rules.Rules) -> Engine:
-    return Engine(
-        name="sglang",
-        version=rules.version,
-        since=rules.since,
-        plan=partial(sglang.plan, rules=rules),
-        cache_policy=CachePolicy.LOGICAL,
-        settle=partial(sglang.settled, rules=rules),
-        settings=frozenset({"mem_fraction_static", "max_num_batched_tokens", "cuda_graphs"}),
-    )
+def _versions(
+    *rules: vllm_profile.Rules | sglang_rules.Rules,
+    name: str,
+    plan: Callable[..., Plan],
+    settle: Callable[..., Workload],
+    cache_policy: CachePolicy,
+    settings: set[str],
+) -> Iterator[Engine]:
+    """A row for each version whose rules differ."""
+    for each in rules:
+        yield Engine(
+            name=name,
+            version=each.version,
+            since=each.since,
+            plan=partial(plan, rules=each),
+            cache_policy=cache_policy,
+            settle=partial(settle, rules=each),
+            settings=frozenset(settings),
+        )
 
 
 # The first row of a name is taken where nobody asks for a version.
@@ -97,11 +92,25 @@ _ROWS = (
         cache_policy=CachePolicy.TRANSFORMERS,
         settings=frozenset({"gpu_layers", "images", "image_size"}),
     ),
-    _vllm(vllm_profile.V1),
-    _vllm(vllm_profile.V0),
-    _vllm(vllm_profile.WITH_GRAPHS),
-    _sglang(sglang_rules.V05),
-    _sglang(sglang_rules.V04),
+    *_versions(
+        vllm_profile.V1,
+        vllm_profile.V0,
+        vllm_profile.WITH_GRAPHS,
+        name="vllm",
+        plan=vllm.plan,
+        cache_policy=CachePolicy.VLLM,
+        settle=vllm.settled,
+        settings={"gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "cuda_graphs"},
+    ),
+    *_versions(
+        sglang_rules.V05,
+        sglang_rules.V04,
+        name="sglang",
+        plan=sglang.plan,
+        cache_policy=CachePolicy.LOGICAL,
+        settle=sglang.settled,
+        settings={"mem_fraction_static", "max_num_batched_tokens", "cuda_graphs"},
+    ),
     Engine(
         name="llama.cpp",
         version="December 2025",
