@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 
 from hubmem.errors import UsageError
-from hubmem.memory.planning import plan_workload
+from hubmem.memory.planning import planner
 from hubmem.memory.rule import Example, Question, Rule, Symbols
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
@@ -345,7 +345,7 @@ class _Model:
     ) -> None:
         self._architecture, self._census, self._workload = architecture, census, workload
         self._bits = named_bits(workload.weight_dtype) if workload.weight_dtype else bits
-        self._plan = cache(partial(plan_workload, architecture, census))
+        self._plan = planner(architecture, census)
 
     def compare(self, rule: Rule) -> Comparison:
         nbytes = tuple(map(int, rule.nbytes(self._symbols(rule.question))))
