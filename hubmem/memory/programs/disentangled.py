@@ -6,7 +6,7 @@ Source: He et al., arXiv 2006.03654, section 3.1; transformers 5.23, models/debe
 DisentangledSelfAttention.
 """
 
-from hubmem.memory.programs.operators import HALF, add, cast, constant, copy, dropout, in_float32, unary
+from hubmem.memory.programs.operators import add, constant, copy, dropout, in_float32, in_half, unary
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 
 
@@ -55,8 +55,7 @@ def _masked(tape: Tape, scores: Value) -> Value:
 
 
 def _weighted(tape: Tape, probabilities: Value, v: Value) -> Value:
-    if tape.arithmetic.autocast:
-        probabilities = cast(tape, probabilities, HALF)
+    probabilities = in_half(tape, probabilities)
     output = Storage("attention output", "q", v.width, v.itemsize)
     (made,) = tape.run("probabilities·v", (probabilities, v), (output,), saves=(probabilities, v))
     return copy(tape, made, "attention output by token")

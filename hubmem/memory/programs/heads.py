@@ -9,7 +9,7 @@ from functools import lru_cache
 from hubmem.memory.programs.computation import Computation
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
-from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, dropout, in_float32, unary
+from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, dropout, in_float32, in_half, unary
 from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
 
 
@@ -206,8 +206,7 @@ def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
 
 def _head(tape: Tape, rows: Value, weight: Value, ends: Ends) -> Value:
     """One row of logits a sequence while generating, one a token otherwise: so many rows."""
-    if tape.arithmetic.autocast:
-        rows, weight = cast(tape, rows, HALF), cast(tape, weight, HALF)
+    rows, weight = in_half(tape, rows), in_half(tape, weight)
     saves = [value for value, other in ((rows, weight), (weight, rows)) if other.needs_grad]
     storage = Storage("logits", "V", ends.vocabulary, rows.itemsize, Extent.ROWS)
     return tape.run("head", (rows, weight), (storage,), saves=saves)[0]

@@ -21,6 +21,7 @@ from hubmem.memory.programs.operators import (
     copy,
     dropout,
     in_float32,
+    in_half,
     multiply,
     unary,
 )
@@ -108,10 +109,8 @@ def attend(tape: Tape, call: Call, given: Given) -> list[Value]:
 
 def _in_autocast(tape: Tape, given: Given) -> Given:
     """Attention is on autocast's list of what runs in half precision."""
-    if not tape.arithmetic.autocast:
-        return given
-    q, k, v = (cast(tape, value, HALF) for value in given[:3])
-    return Given(q, k, v, given.bias and cast(tape, given.bias, HALF))
+    q, k, v = (in_half(tape, value) for value in given[:3])
+    return Given(q, k, v, given.bias and in_half(tape, given.bias))
 
 
 def _flash(tape: Tape, call: Call, given: Given) -> Value:
@@ -307,8 +306,7 @@ def _attended(
 
 def _scores(tape: Tape, call: Call, q: Value, k: Value) -> Value:
     """q·kᵀ keeps both. A key that several heads share is copied to each for as long as it runs."""
-    if tape.arithmetic.autocast:
-        q, k = cast(tape, q, HALF), cast(tape, k, HALF)
+    q, k = in_half(tape, q), in_half(tape, k)
     q, k = _in_order(tape, call, q, call.key_dim), _in_order(tape, call, k, call.key_dim)
     storage = Storage("scores", "a", call.heads, max(q.itemsize, k.itemsize), call.pairs)
     return tape.run("q·kᵀ", (q, k), (storage,), saves=(q, k))[0]
@@ -316,8 +314,7 @@ def _scores(tape: Tape, call: Call, q: Value, k: Value) -> Value:
 
 def _weighted(tape: Tape, call: Call, probabilities: Value, v: Value) -> Value:
     """Probabilities times values keeps both."""
-    if tape.arithmetic.autocast:
-        probabilities, v = cast(tape, probabilities, HALF), cast(tape, v, HALF)
+    probabilities, v = in_half(tape, probabilities), in_half(tape, v)
     v = _in_order(tape, call, v, call.value_dim)
     saves = (probabilities, v)
     return tape.run("probabilities·v", (probabilities, v), (_output(call, v),), saves=saves)[0]

@@ -10,12 +10,12 @@ from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
 from hubmem.memory.programs.operators import (
     FLOAT32,
-    HALF,
     add,
     cast,
     copy,
     dropout,
     in_float32,
+    in_half,
     multiply,
     product,
     unary,
@@ -200,15 +200,10 @@ def _through_all(tape: Tape, computation: Computation, part: Experts, x: Value, 
     given = multiply(tape, repeated, weights, "weighted")
     with tape.holding(given):
         into = _matrices(tape, EXPERTS_GATE_UP, part.count * hidden * _width_into(part))
-        inner = _between_matrices(tape, computation, part, _halved(tape, given), _halved(tape, into))
+        inner = _between_matrices(tape, computation, part, in_half(tape, given), in_half(tape, into))
         back = _matrices(tape, EXPERTS_DOWN, part.count * part.width * hidden)
-        out = _grouped(tape, part, inner, _halved(tape, back), symbol="n·h", width=hidden)
+        out = _grouped(tape, part, inner, in_half(tape, back), symbol="n·h", width=hidden)
     return _summed(tape, out, x, hidden)
-
-
-def _halved(tape: Tape, x: Value) -> Value:
-    """As autocast gives it to batched products; grouped ones it does not know."""
-    return cast(tape, x, HALF) if tape.arithmetic.autocast else x
 
 
 def _routing_weights(tape: Tape, computation: Computation, part: Experts, x: Value) -> Value:
@@ -225,7 +220,7 @@ def _routing_weights(tape: Tape, computation: Computation, part: Experts, x: Val
         Routing.LAYER: layer,
         Routing.FLOAT32: FLOAT32,
     }[computation.routing]
-    return tape.run("choose", (scores,), (_per_choice("routing weights", "k", part, 1, itemsize),))[0]
+    return tape.run("choose", (scores,), (_per_choice("routing weights", "n", part, 1, itemsize),))[0]
 
 
 def _width_into(part: Experts) -> int:

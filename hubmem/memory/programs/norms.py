@@ -1,7 +1,7 @@
 """Norms, by what they keep."""
 
 from hubmem.memory.programs.computation import Computation, HeadNorms, Norm
-from hubmem.memory.programs.operators import FLOAT32, HALF, cast, in_float32, multiply, unary
+from hubmem.memory.programs.operators import FLOAT32, cast, in_float32, in_half, multiply, unary
 from hubmem.memory.programs.tape import Storage, Tape, Value
 
 
@@ -29,7 +29,7 @@ def value_norm(tape: Tape, computation: Computation, x: Value) -> Value:
 
 def _rms(tape: Tape, x: Value) -> Value:
     """x̂ = x / √mean(x²) in float32, cast back, times the weight (Zhang and Sennrich, arXiv 1910.07467)."""
-    return times_weight(tape, cast(tape, _normal(tape, cast(tape, x, FLOAT32)), x.itemsize))
+    return times_weight(tape, _rms_bare(tape, x))
 
 
 def _rms_bare(tape: Tape, x: Value) -> Value:
@@ -58,7 +58,7 @@ def _layer_norm(tape: Tape, x: Value) -> Value:
 
 def _layer_norm_autocast(tape: Tape, x: Value) -> Value:
     """As `_layer_norm`, outside autocast and in its dtype (Nemotron)."""
-    return _kernel(tape, cast(tape, x, HALF) if tape.arithmetic.autocast else x)
+    return _kernel(tape, in_half(tape, x))
 
 
 def _kernel(tape: Tape, x: Value) -> Value:

@@ -19,8 +19,7 @@ def product(tape: Tape, x: Value, weight: Value, *, label: str, symbol: str, wid
 
     Under autocast both are cast to bf16, the weight once, the input at each use.
     """
-    if tape.arithmetic.autocast:
-        x, weight = cast(tape, x, HALF), cast(tape, weight, HALF)
+    x, weight = in_half(tape, x), in_half(tape, weight)
     saves = [value for value, other in ((x, weight), (weight, x)) if other.needs_grad]
     storage = Storage(label, symbol, width, x.itemsize, extent_of(label, x))
     (y,) = tape.run(label, (x, weight), (storage,), saves=saves)
@@ -76,6 +75,11 @@ def unary(
 def in_float32(tape: Tape, x: Value) -> Value:
     """As autocast gives it to powers, norms and softmax: cast to float32."""
     return cast(tape, x, FLOAT32) if tape.arithmetic.autocast else x
+
+
+def in_half(tape: Tape, x: Value) -> Value:
+    """As autocast gives it to products, convolutions and attention: cast to half precision."""
+    return cast(tape, x, HALF) if tape.arithmetic.autocast else x
 
 
 def copy(tape: Tape, x: Value, label: str) -> Value:

@@ -9,7 +9,7 @@ Symbols: I inner width, m heads, N state size, u tokens of a chunk.
 from dataclasses import dataclass, replace
 
 from hubmem.memory.programs.linear import linear
-from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, copy, multiply, unary
+from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, copy, in_half, multiply, unary
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 
 
@@ -248,8 +248,8 @@ def _weighted(tape: Tape, mixer: Recurrence, weights: Value, x: Value) -> Value:
 
 def _product(tape: Tape, factors: list[Value], storage: Storage) -> Value:
     """A batched matrix product, which autocast runs in half precision and which keeps its factors."""
+    factors = [in_half(tape, factor) for factor in factors]
     if tape.arithmetic.autocast:
-        factors = [cast(tape, factor, HALF) for factor in factors]
         storage = replace(storage, itemsize=HALF)
     return tape.run(f"{storage.label}, product", factors, (storage,), saves=factors)[0]
 
