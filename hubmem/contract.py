@@ -11,7 +11,7 @@ from hubmem.fit.hosting import Host, Offer
 from hubmem.fit.matrix import Verdict, columns
 from hubmem.fit.verdict import Cell, Fit
 from hubmem.memory.cache import Cache
-from hubmem.memory.engines import engine_of
+from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.plan import Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts

@@ -13,7 +13,7 @@ from hubmem.hub.opening import Access, Opened, open_model
 from hubmem.hub.siblings import Sibling, quantized_siblings
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import Cache, bytes_per_token, cache_bytes
-from hubmem.memory.engines import engine_of
+from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.images import check_images
 from hubmem.memory.planning import planner
 from hubmem.memory.workload import Workload

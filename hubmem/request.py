@@ -14,7 +14,7 @@ from hubmem.fit.hosting import USUAL_BANDWIDTH
 from hubmem.fit.own_gpus import read_own_gpus
 from hubmem.memory.cells import CELL_TYPES
 from hubmem.memory.contradictions import refuse_contradictions
-from hubmem.memory.engines import Engine, engine_of
+from hubmem.memory.engines.engine import Engine, engine_of
 from hubmem.memory.workload import DEFAULT_CONTEXT, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import CachePolicy

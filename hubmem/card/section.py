@@ -17,7 +17,7 @@ from hubmem.fit.precisions import PRECISIONS
 from hubmem.fit.verdict import Planner
 from hubmem.hub.source import Origin
 from hubmem.memory.planning import planner
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import DEFAULT_CONTEXT, Checkpointing, Training, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.render.identity import files_label

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hubmem.errors import UsageError
-from hubmem.memory.engines import engine_of
+from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.workload import Workload
 
 _WHOLE_STATES = 3

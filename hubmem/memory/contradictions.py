@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import MISSING, fields
 
 from hubmem.errors import UsageError
-from hubmem.memory import optimizers
-from hubmem.memory.engines import ENGINES, engine_of
+from hubmem.memory.engines.engine import ENGINES, engine_of
+from hubmem.memory.training import optimizers
+from hubmem.memory.training.zero import check_offload
 from hubmem.memory.workload import Workload
-from hubmem.memory.zero import check_offload
 
 _DEFAULTS = {each.name: each.default for each in fields(Workload) if each.default is not MISSING}
 _OPTIONS = {

@@ -1,7 +1,7 @@
 """The memory of running a model: which engine, and its plan for the fullest device."""
 
 from hubmem.errors import UsageError
-from hubmem.memory.engines import engine_of
+from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.fullest import fullest
 from hubmem.memory.images import with_images
 from hubmem.memory.plan import Plan

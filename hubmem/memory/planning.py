@@ -19,7 +19,7 @@ def plan_workload(architecture: Architecture | None, census: Census, workload: W
     if not workload.train:
         return plan_inference(architecture, census, workload)
     # A tenth of what an answer imports, which one about inference does not need.
-    from hubmem.memory.training import plan_training
+    from hubmem.memory.training.plan import plan_training
 
     return plan_training(architecture, census, workload)
 

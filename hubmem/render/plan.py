@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hubmem.fit.splits import label_of
-from hubmem.memory.engines import engine_of
+from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.plan import Basis, Plan, Term
 from hubmem.memory.workload import Workload
 from hubmem.render.matrix import TRAINING_LABELS, precision_label

@@ -9,7 +9,7 @@ from hubmem.card.shelf import assess_for
 from hubmem.card.subject import Subject
 from hubmem.hub.opening import Access, open_model
 from hubmem.memory.planning import planner
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.snapshot import take_snapshot
 from hubmem.units import format_gib
 

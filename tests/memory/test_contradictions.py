@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hubmem.errors import UsageError
 from hubmem.memory.contradictions import refuse_contradictions
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 
 from tests.memory.models import LLAMA, TENSORS, published

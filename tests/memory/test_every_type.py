@@ -8,7 +8,7 @@ import pytest
 from hubmem.errors import UsageError
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Plan, Term
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 
 from tests.models.architectures import architecture_of

@@ -3,7 +3,7 @@
 import pytest
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.sharding import ranks, stages
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -7,7 +7,7 @@ import pytest
 from hubmem.errors import UsageError
 from hubmem.memory.images import check_images
 from hubmem.memory.inference import plan_inference
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Layer
 from hubmem.models.mixers import Attention

@@ -5,7 +5,7 @@ import pickle
 import pytest
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.planning import plan_workload, planner
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 
 from tests.memory.models import LLAMA, TENSORS

@@ -8,8 +8,8 @@ from hubmem.memory.rule import Symbols
 from hubmem.memory.rules import RULES, compare, named_bits
 from hubmem.memory.workload import Workload
 
-from tests.memory.megatron import activations_of_a_layer
 from tests.memory.models import llama
+from tests.memory.training.megatron import activations_of_a_layer
 
 GIB = 2**30
 BY_NAME = {rule.name: rule for rule in RULES}

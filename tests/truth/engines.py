@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from hubmem.memory.cells import llama_cpp_cache_bytes
 from hubmem.units import GIB, MIB
 
+from tests.memory.engines.test_llama_cpp import BUFFERS, mib_of, plan_of
+from tests.memory.engines.test_sglang import STARTS as SGLANG_STARTS
+from tests.memory.engines.test_sglang import sizes, started
+from tests.memory.engines.test_token_pool import HYBRIDS as SGLANG_HYBRIDS
+from tests.memory.engines.test_token_pool import POOLS as SGLANG_POOLS
+from tests.memory.engines.test_token_pool import pool_of
+from tests.memory.engines.test_vllm import LOADED, STARTED, UNEXPLAINED, WEIGHTS, Start, gib_of
 from tests.memory.test_cells import CELLS
 from tests.memory.test_engine_cache import HYBRIDS, NEEDED, POOLS, architecture_named, layout_of
-from tests.memory.test_llama_cpp import BUFFERS, mib_of, plan_of
-from tests.memory.test_sglang import STARTS as SGLANG_STARTS
-from tests.memory.test_sglang import sizes, started
-from tests.memory.test_token_pool import HYBRIDS as SGLANG_HYBRIDS
-from tests.memory.test_token_pool import POOLS as SGLANG_POOLS
-from tests.memory.test_token_pool import pool_of
-from tests.memory.test_vllm import LOADED, STARTED, UNEXPLAINED, WEIGHTS, Start, gib_of
 from tests.truth import Comparison
 
 REASONS = {

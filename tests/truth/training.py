@@ -11,7 +11,7 @@ from typing import Any
 
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Plan
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Experts
 from hubmem.weights import counting

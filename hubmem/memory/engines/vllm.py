@@ -9,15 +9,15 @@ from functools import cached_property
 from math import prod
 
 from hubmem import dtypes
-from hubmem.memory.blocks import block_bytes, kept_sizes
 from hubmem.memory.device import RESERVED_BY_INFERENCE, context_term
 from hubmem.memory.engine_cache import BlockLayout, PagedCache, block_layout
+from hubmem.memory.engines.blocks import block_bytes, kept_sizes
+from hubmem.memory.engines.vllm_profile import V1, Limits, Rules, bounds_of, profile_term
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.computation import Rotation
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.memory.static import compute_dtype, held_bytes, weights_terms
-from hubmem.memory.vllm_profile import V1, Limits, Rules, bounds_of, profile_term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Attention, LatentAttention

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from hubmem.memory.engine_cache import PagedCache
-from hubmem.memory.token_pool import TokenPool, token_pool
+from hubmem.memory.engines.token_pool import TokenPool, token_pool
 from hubmem.units import GIB
 
 from tests.memory.test_engine_cache import TOLERANCE, architecture_named

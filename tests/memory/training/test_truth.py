@@ -6,7 +6,7 @@ from functools import cache
 from statistics import median
 
 import pytest
-from hubmem.memory.trained import Regime, regime_of
+from hubmem.memory.training.trained import Regime, regime_of
 
 from tests.truth import Comparison
 from tests.truth.training import OVER_3_PERCENT, UNSEEN, UNSHOWN, Traced, rows, runs

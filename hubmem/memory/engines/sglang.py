@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hubmem.memory.device import context_term
+from hubmem.memory.engines.sglang_rules import V05, Rules
+from hubmem.memory.engines.token_pool import TokenPool, token_pool
+from hubmem.memory.engines.vllm import Worker, without_drafts
+from hubmem.memory.engines.vllm_profile import V1, Limits, profile_term
 from hubmem.memory.plan import Basis, Moment, Plan, Term
-from hubmem.memory.sglang_rules import V05, Rules
 from hubmem.memory.sharding import Rank
-from hubmem.memory.token_pool import TokenPool, token_pool
-from hubmem.memory.vllm import Worker, without_drafts
-from hubmem.memory.vllm_profile import V1, Limits, profile_term
 from hubmem.memory.workload import Workload
 from hubmem.units import MIB
 from hubmem.weights.roles import Role

@@ -2,8 +2,8 @@
 
 import pytest
 from hubmem.errors import UsageError
-from hubmem.memory.adapters import adapt, adapter_shapes, place_of
 from hubmem.memory.programs.mlp import EXPERTS_DOWN, EXPERTS_GATE_UP
+from hubmem.memory.training.adapters import adapt, adapter_shapes, place_of
 from hubmem.weights.census import Census
 
 from tests.memory.models import llama

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import prod
 
 from hubmem.errors import UsageError
-from hubmem.memory.optimizers import Shape
 from hubmem.memory.programs.mlp import EXPERTS_DOWN, EXPERTS_GATE_UP
+from hubmem.memory.training.optimizers import Shape
 from hubmem.weights.census import Census, TensorGroup
 from hubmem.weights.precision import is_linear
 from hubmem.weights.roles import Role

@@ -1,10 +1,10 @@
 """Predicted start-ups of SGLang against lines of public start-up logs."""
 
 import pytest
-from hubmem.memory.engines import engine_of
+from hubmem.memory.engines.engine import engine_of
+from hubmem.memory.engines.sglang_rules import V05
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Plan
-from hubmem.memory.sglang_rules import V05
 from hubmem.memory.workload import Workload
 from hubmem.units import GIB
 

@@ -6,10 +6,10 @@ from math import ceil
 
 import pytest
 from hubmem.errors import UsageError
-from hubmem.memory.adapters import adapt
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.tape import Adapters, Arithmetic, Extent, Storage, Tape, Trace, Value
-from hubmem.memory.trained import Regime, regime_of
+from hubmem.memory.training.adapters import adapt
+from hubmem.memory.training.trained import Regime, regime_of
 from hubmem.memory.workload import Workload
 from hubmem.weights.census import Census
 

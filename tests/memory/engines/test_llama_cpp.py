@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
+from hubmem.memory.engines.llama_cpp import first_on_gpu
 from hubmem.memory.inference import plan_inference
-from hubmem.memory.llama_cpp import first_on_gpu
 from hubmem.memory.plan import Plan
 from hubmem.memory.workload import Workload
 from hubmem.units import MIB

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from hubmem.errors import UsageError
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.weights.census import Census
 

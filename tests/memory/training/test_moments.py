@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from hubmem.memory.plan import Plan
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Checkpointing, Precision, Workload
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census

@@ -5,21 +5,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hubmem.errors import UsageError
-from hubmem.memory import optimizers
 from hubmem.memory.device import overheads, reserved_by_training
 from hubmem.memory.fullest import fullest
 from hubmem.memory.images import with_images
 from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.explain import formula, symbols
-from hubmem.memory.recomputation import check_checkpointing
-from hubmem.memory.segments import segments_of
 from hubmem.memory.sharding import Rank, ranks
-from hubmem.memory.standing import offloaded_terms, standing_terms, trained_nbytes
-from hubmem.memory.step import Instant, Segment, instants
-from hubmem.memory.trained import Regime, regime_of
+from hubmem.memory.training import optimizers
+from hubmem.memory.training.recomputation import check_checkpointing
+from hubmem.memory.training.segments import segments_of
+from hubmem.memory.training.standing import offloaded_terms, standing_terms, trained_nbytes
+from hubmem.memory.training.step import Instant, Segment, instants
+from hubmem.memory.training.trained import Regime, regime_of
+from hubmem.memory.training.zero import partition_of, shared
 from hubmem.memory.workload import Workload
-from hubmem.memory.zero import partition_of, shared
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 
-from tests.memory.megatron import Gpt, activations, activations_of_a_layer, weights_and_optimizer
 from tests.memory.models import LLAMA, TENSORS
+from tests.memory.training.megatron import Gpt, activations, activations_of_a_layer, weights_and_optimizer
 
 # Korthikanti et al., arXiv 2205.05198, tables 3 and 4.
 GPT_3 = Gpt(L=96, h=12288, a=96, f=4 * 12288, v=51200, groups=96, kv_channels=128)

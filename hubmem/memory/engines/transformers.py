@@ -9,7 +9,7 @@ from itertools import islice
 
 from hubmem.memory.cache import cache_term, window_tail_term
 from hubmem.memory.device import RESERVED_BY_INFERENCE, overheads
-from hubmem.memory.device_map import mapped_weights
+from hubmem.memory.engines.device_map import mapped_weights
 from hubmem.memory.images import Images, images_of
 from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from hubmem.memory.optimizers import Optimizer
 from hubmem.memory.places import by_place
 from hubmem.memory.plan import Basis, Term
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.memory.static import tables_term
-from hubmem.memory.trained import Regime, Trained
-from hubmem.memory.zero import Partition, shared
+from hubmem.memory.training.optimizers import Optimizer
+from hubmem.memory.training.trained import Regime, Trained
+from hubmem.memory.training.zero import Partition, shared
 from hubmem.weights.census import Census
 
 _FLOAT32 = 4

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hubmem.memory import optimizers
 from hubmem.memory.images import Images, images_of
 from hubmem.memory.places import EMBEDDING, END, VISION, by_place, shares_weights
 from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
@@ -21,8 +20,9 @@ from hubmem.memory.programs.reading import embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Extent, Storage, Trace
 from hubmem.memory.sharding import Rank
-from hubmem.memory.step import Segment
-from hubmem.memory.trained import Regime
+from hubmem.memory.training import optimizers
+from hubmem.memory.training.step import Segment
+from hubmem.memory.training.trained import Regime
 from hubmem.models.architecture import Architecture
 
 _BIASES = (Extent.SQUARE, Extent.CROSS_SQUARE)

@@ -2,8 +2,8 @@
 
 import pytest
 from hubmem.errors import UsageError
-from hubmem.memory import optimizers
-from hubmem.memory.optimizers import Optimizer
+from hubmem.memory.training import optimizers
+from hubmem.memory.training.optimizers import Optimizer
 from hubmem.weights.roles import Role
 
 MATRIX = (4096, 4096)

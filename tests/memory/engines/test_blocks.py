@@ -1,7 +1,7 @@
 """Blocks of PyTorch's caching allocator, and the tensors an engine puts into them."""
 
 import pytest
-from hubmem.memory.blocks import block_bytes, kept_sizes
+from hubmem.memory.engines.blocks import block_bytes, kept_sizes
 from hubmem.memory.sharding import ranks
 from hubmem.memory.workload import Workload
 from hubmem.units import MIB

@@ -6,13 +6,13 @@ from math import prod
 
 from hubmem import dtypes
 from hubmem.errors import UsageError
-from hubmem.memory.adapters import adapt, adapter_shapes, place_of
-from hubmem.memory.optimizers import Shape
 from hubmem.memory.programs.computation import Computation
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.tape import Adapters, Arithmetic
+from hubmem.memory.training.adapters import adapt, adapter_shapes, place_of
+from hubmem.memory.training.optimizers import Shape
+from hubmem.memory.training.zero import has_master
 from hubmem.memory.workload import Workload
-from hubmem.memory.zero import has_master
 from hubmem.models.architecture import Architecture
 from hubmem.weights import precision
 from hubmem.weights.census import Census, TensorGroup

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hubmem.memory.engines import engine_of
+from hubmem.memory.engines.engine import engine_of
+from hubmem.memory.engines.vllm_profile import V0, V1, Limits, sampler_bytes
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Basis, Plan
-from hubmem.memory.vllm_profile import V0, V1, Limits, sampler_bytes
 from hubmem.memory.workload import Workload
 from hubmem.units import GIB
 

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 from hubmem.errors import UsageError
-from hubmem.memory import optimizers
-from hubmem.memory.training import plan_training
+from hubmem.memory.training import optimizers
+from hubmem.memory.training.plan import plan_training
+from hubmem.memory.training.zero import partition_of
 from hubmem.memory.workload import Workload
-from hubmem.memory.zero import partition_of
 
-from tests.memory.deepspeed import deepspeed_host, deepspeed_zero_2, deepspeed_zero_3, model_states
 from tests.memory.models import LLAMA, TENSORS
+from tests.memory.training.deepspeed import deepspeed_host, deepspeed_zero_2, deepspeed_zero_3, model_states
 
 PARAMETERS = TENSORS.parameters
 MIXED = Workload(train="full", precision="amp", batch=1, context=1, dp=8)

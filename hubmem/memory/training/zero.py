@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hubmem.errors import UsageError
-from hubmem.memory.optimizers import Optimizer
+from hubmem.memory.training.optimizers import Optimizer
 from hubmem.memory.workload import Workload
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from hubmem.memory.plan import Moment, Plan
-from hubmem.memory.training import plan_training
+from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Protocol
 
 from hubmem.errors import UsageError
-from hubmem.memory import llama_cpp, sglang, sglang_rules, transformers, vllm, vllm_profile
+from hubmem.memory.engines import llama_cpp, sglang, sglang_rules, transformers, vllm, vllm_profile
 from hubmem.memory.plan import Plan
 from hubmem.memory.sharding import Rank
 from hubmem.memory.workload import Workload
