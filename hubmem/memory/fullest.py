@@ -23,9 +23,9 @@ def _name(rank: Rank) -> str:
     stage, count = rank.stage, rank.workload.pp
     if count == 1:
         return f"any of {rank.workload.devices} alike"
-    ends = [end for end, here in (("the embedding", stage.first), ("the head", stage.last)) if here]
-    beside = f" and {' and '.join(ends)}" if ends else ""
-    return f"stage {stage.index + 1} of {count}, layers {stage.layers.start}–{stage.layers[-1]}{beside}"
+    held = [f"layers {stage.layers.start}–{stage.layers[-1]}"] if stage.layers else []
+    held += [end for end, here in (("the embedding", stage.first), ("the head", stage.last)) if here]
+    return f"stage {stage.index + 1} of {count}, {' and '.join(held)}"
 
 
 def _difference(most: Plan, least: Plan, other: str) -> str:

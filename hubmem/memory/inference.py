@@ -22,5 +22,6 @@ def plan_inference(architecture: Architecture | None, census: Census, workload: 
     if workload.train:
         raise UsageError(f"A workload that trains ({workload.train}) has no plan for inference.")
     engine = engine_of(workload.engine, workload.engine_version)
-    here = ranks(architecture, census, engine.divided(with_images(architecture, workload)))
+    divided = engine.divided(with_images(architecture, workload))
+    here = ranks(architecture, census, divided, engine.stage_bounds)
     return fullest((rank, engine.plan(rank)) for rank in here)

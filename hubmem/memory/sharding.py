@@ -5,7 +5,7 @@ Symbols: t ranks of tensor parallelism, K KV heads, V rows of the vocabulary.
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
@@ -113,18 +113,25 @@ class Stage:
         return self.layers.start <= layer and (self.last or layer < self.layers.stop)
 
 
-def stages(layers: int, pp: int, *, tied: bool = False) -> list[Stage]:
-    """Layers over pipeline ranks, the first ranks taking one more where they do not divide evenly.
+def stage_bounds(layers: int, workload: Workload) -> list[int]:
+    """Where stages begin, and where the last ends; the first take one more where layers do not divide evenly.
 
-    A head that is the embedding is at both ends (Megatron-LM; vLLM, PPMissingLayer).
+    >>> stage_bounds(61, Workload(pp=4))
+    [0, 16, 31, 46, 61]
+    """
+    each, more = divmod(layers, workload.pp)
+    return [index * each + min(index, more) for index in range(workload.pp + 1)]
 
-    >>> [len(stage.layers) for stage in stages(61, 4)]
+
+def stages(bounds: Sequence[int], *, tied: bool = False) -> list[Stage]:
+    """Layers over pipeline ranks; a head that is the embedding is at both ends (Megatron-LM; vLLM, PPMissingLayer).
+
+    >>> [len(stage.layers) for stage in stages([0, 16, 31, 46, 61])]
     [16, 15, 15, 15]
     """
-    each, more = divmod(layers, pp)
-    bounds = [index * each + min(index, more) for index in range(pp + 1)]
+    last = len(bounds) - 2
     return [
-        Stage(index=index, layers=range(start, end), first=index == 0, last=index == pp - 1, tied=tied)
+        Stage(index=index, layers=range(start, end), first=index == 0, last=index == last, tied=tied)
         for index, (start, end) in enumerate(pairwise(bounds))
     ]
 
@@ -189,8 +196,19 @@ def _tensor_share(group: TensorGroup, tp: int, ep: int, heads: int, kv_heads: in
     return Fraction(1, tp)
 
 
-def ranks(architecture: Architecture | None, census: Census, workload: Workload) -> Iterator[Rank]:
+def ranks(
+    architecture: Architecture | None,
+    census: Census,
+    workload: Workload,
+    stage_bounds: Callable[[int, Workload], Sequence[int]] = stage_bounds,
+) -> Iterator[Rank]:
     """The ranks that may be the fullest: one a pipeline stage, since those of one stage are alike.
+
+    Args:
+        architecture: None if its layers are not known.
+        census: of the whole model.
+        workload: with the ranks it is divided over.
+        stage_bounds: where stages of so many layers begin, and where the last ends.
 
     Raises:
         UsageError: the model cannot be divided so.
@@ -202,7 +220,7 @@ def ranks(architecture: Architecture | None, census: Census, workload: Workload)
     kv_heads = attention.kv_heads if isinstance(attention, Attention) else heads
     count = len(architecture.layers) if architecture else 1
     tied = bool(architecture and architecture.tied_embeddings)
-    for stage in stages(count, workload.pp, tied=tied):
+    for stage in stages(stage_bounds(count, workload), tied=tied):
         yield Rank(
             architecture=_seen_by_a_rank(architecture, workload, stage) if architecture else None,
             model=architecture,

@@ -2,7 +2,7 @@
 
 import pytest
 from hubmem.memory.inference import plan_inference
-from hubmem.memory.sharding import ranks, stages
+from hubmem.memory.sharding import ranks
 from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 from hypothesis import given, settings
@@ -34,15 +34,6 @@ def test_the_first_stage_of_training_keeps_most_activations() -> None:
     plan = plan_training(*small_head, Workload(train="full", pp=5, accumulation=8, context=2048))
     assert plan.rank.startswith("stage 1 of 5")
     assert "activations in flight" in plan.why
-
-
-@given(layers=st.integers(1, 200), pp=st.integers(1, 64))
-def test_stages_partition_the_layers(layers: int, pp: int) -> None:
-    found = stages(layers, min(pp, layers))
-    assert [number for stage in found for number in stage.layers] == list(range(layers))
-    assert (found[0].first, found[-1].last) == (True, True)
-    sizes = [len(stage.layers) for stage in found]
-    assert max(sizes) - min(sizes) <= 1
 
 
 @settings(deadline=None)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from hubmem.errors import UsageError
-from hubmem.memory.sharding import Split, legal_tp, ranks, split_of, stages
+from hubmem.memory.sharding import Split, legal_tp, ranks, split_of, stage_bounds, stages
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts, Layer
 from hubmem.models.mixers import Attention, Indexer, Kept, LatentAttention, Mixer, Recurrent
@@ -99,7 +99,7 @@ def test_layers_beyond_the_model_s_own_are_on_the_last_stage() -> None:
 
 
 def test_uneven_stages_put_the_extra_layer_first() -> None:
-    assert [len(stage.layers) for stage in stages(80, 3)] == [27, 27, 26]
+    assert [len(stage.layers) for stage in stages(stage_bounds(80, Workload(pp=3)))] == [27, 27, 26]
 
 
 def test_whole_experts_go_to_expert_parallel_ranks() -> None:

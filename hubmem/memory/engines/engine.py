@@ -1,7 +1,7 @@
 """What can run a model: one row an engine."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
@@ -10,7 +10,7 @@ from typing import Protocol
 from hubmem.errors import UsageError
 from hubmem.memory.engines import llama_cpp, sglang, sglang_rules, transformers, vllm, vllm_profile
 from hubmem.memory.plan import Plan
-from hubmem.memory.sharding import Rank
+from hubmem.memory.sharding import Rank, stage_bounds
 from hubmem.memory.workload import Workload
 from hubmem.models.mixers import CachePolicy
 
@@ -39,6 +39,7 @@ class Engine:
         settle: what it decides by the device.
         settings: fields of a workload that only some engines have, and this one does.
         splits_layers: whether several devices share layers, and not matrices.
+        stage_bounds: where stages of so many layers begin, and where the last ends.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Engine:
     settle: Settle = _as_asked
     settings: frozenset[str] = frozenset()
     splits_layers: bool = False
+    stage_bounds: Callable[[int, Workload], Sequence[int]] = stage_bounds
 
     @property
     def label(self) -> str:
@@ -69,6 +71,7 @@ def _versions(
     settle: Callable[..., Workload],
     cache_policy: CachePolicy,
     settings: set[str],
+    stage_bounds: Callable[[int, Workload], Sequence[int]],
 ) -> Iterator[Engine]:
     """A row for each version whose rules differ."""
     for each in rules:
@@ -80,6 +83,7 @@ def _versions(
             cache_policy=cache_policy,
             settle=partial(settle, rules=each),
             settings=frozenset(settings),
+            stage_bounds=stage_bounds,
         )
 
 
@@ -101,6 +105,7 @@ _ROWS = (
         cache_policy=CachePolicy.VLLM,
         settle=vllm.settled,
         settings={"gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "cuda_graphs"},
+        stage_bounds=vllm.stage_bounds,
     ),
     *_versions(
         sglang_rules.V05,
@@ -110,6 +115,7 @@ _ROWS = (
         cache_policy=CachePolicy.LOGICAL,
         settle=sglang.settled,
         settings={"mem_fraction_static", "max_num_batched_tokens", "cuda_graphs"},
+        stage_bounds=sglang.stage_bounds,
     ),
     Engine(
         name="llama.cpp",
@@ -118,6 +124,7 @@ _ROWS = (
         cache_policy=CachePolicy.LLAMA_CPP,
         settings=frozenset({"gpu_layers", "micro_batch", "flash_attention"}),
         splits_layers=True,
+        stage_bounds=llama_cpp.stage_bounds,
     ),
 )
 

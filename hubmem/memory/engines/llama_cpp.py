@@ -15,6 +15,7 @@ from hubmem.memory.programs.computation import Projection
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank, Stage
 from hubmem.memory.static import held_bytes
+from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Experts, Layer
 from hubmem.models.mixers import Attention, LatentAttention
 from hubmem.units import format_binary
@@ -58,6 +59,19 @@ def first_on_gpu(layers: int, gpu_layers: int | None) -> int:
     return 0 if gpu_layers is None else max(0, layers + 1 - gpu_layers)
 
 
+def stage_bounds(layers: int, workload: Workload) -> list[int]:
+    """Where the layers of each GPU begin, and where the last ends: of those on a GPU and the output, as many on each.
+
+    Source: llama.cpp of December 2025, src/llama-model.cpp, load_tensors (layer_gpu), on GPUs that are alike.
+
+    >>> stage_bounds(80, Workload(pp=4)), stage_bounds(32, Workload(pp=2, gpu_layers=11))
+    ([0, 21, 41, 61, 80], [22, 28, 32])
+    """
+    first = first_on_gpu(layers, workload.gpu_layers)
+    slots = layers + 1 - first
+    return [min(layers, first + -(-index * slots // workload.pp)) for index in range(workload.pp + 1)]
+
+
 def output_bytes(micro_batch: int, vocabulary: int, hidden: int) -> int:
     """u·(V + h)·4 B: logits of a micro-batch, and the normed hidden states they are made of.
 
@@ -83,13 +97,10 @@ class _Placed:
         self._rank, self._workload = rank, rank.workload
         self._architecture = as_llama_cpp_runs(rank.model) if rank.model else None
         layers = len(rank.model.layers) if rank.model else len(rank.stage.layers)
-        first, stage = first_on_gpu(layers, rank.workload.gpu_layers), rank.stage
+        first = first_on_gpu(layers, rank.workload.gpu_layers)
         has_output = first <= layers
-        start = min(max(stage.layers.start, first), stage.layers.stop)
-        self._gpu = replace(
-            stage, layers=range(start, stage.layers.stop), first=False, last=stage.last and has_output
-        )
-        self._host = replace(stage, layers=range(first), first=True, last=not has_output)
+        self._gpu = replace(rank.stage, first=False, last=rank.stage.last and has_output)
+        self._host = replace(rank.stage, layers=range(first), first=True, last=not has_output)
         self._tied = not any(group.role is Role.HEAD for group in rank.census.groups)
 
     def terms(self) -> Iterator[Term]:

@@ -52,6 +52,19 @@ def settled(workload: Workload, memory_bytes: int, *, a100: bool, rules: Rules =
     )
 
 
+def stage_bounds(layers: int, workload: Workload) -> list[int]:
+    """Where stages begin, and where the last ends; the last take one more where layers do not divide evenly.
+
+    Source: SGLang 0.5, distributed/utils.py, get_pp_indices.
+
+    >>> stage_bounds(62, Workload(pp=4))
+    [0, 15, 30, 46, 62]
+    """
+    each, more = divmod(layers, workload.pp)
+    alike = workload.pp - more
+    return [index * each + max(0, index - alike) for index in range(workload.pp + 1)]
+
+
 def _loaded_kernels() -> Term:
     """What the driver sees beside weights that have been loaded: SGLang counts free memory, not tensors."""
     return Term(

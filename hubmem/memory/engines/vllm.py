@@ -6,6 +6,7 @@ Rules are those of vLLM 0.11 (its V1 engine) unless another version is named.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from math import prod
 
 from hubmem import dtypes
@@ -76,6 +77,19 @@ def settled(workload: Workload, memory_bytes: int, *, a100: bool, rules: Rules =
     """The workload with the limits of a step that a server takes on a device with so much memory."""
     limits = Limits.of(workload, rules, memory_bytes, a100=a100)
     return replace(workload, max_num_seqs=limits.sequences, max_num_batched_tokens=limits.tokens)
+
+
+def stage_bounds(layers: int, workload: Workload) -> list[int]:
+    """Where stages begin, and where the last ends; those before the last take one more, from behind.
+
+    Source: vLLM 0.11, distributed/utils.py, get_pp_indices.
+
+    >>> stage_bounds(61, Workload(pp=4)), stage_bounds(62, Workload(pp=4))
+    ([0, 15, 30, 46, 61], [0, 15, 31, 47, 62])
+    """
+    each, more = divmod(layers, workload.pp)
+    longer = range(workload.pp - 1 - more, workload.pp - 1)
+    return [0, *accumulate(each + (index in longer) for index in range(workload.pp))]
 
 
 def without_drafts(rank: Rank) -> Rank:

@@ -117,9 +117,17 @@ def test_several_devices_share_layers_and_not_matrices() -> None:
     one, two = (plan_inference(LLAMA, TENSORS, Workload(engine="llama.cpp", tp=n)) for n in (1, 2))
     layer = 2 * (2 * 512 * 512 + 2 * 256 * 512 + 3 * 512 * 1024 + 2 * 512)
     assert two.devices == 2
-    assert mib_of(one, "weights") - mib_of(two, "weights") == pytest.approx(4 * layer / MIB)
+    # Of eight layers and the output, the first device takes five.
+    assert mib_of(one, "weights") - mib_of(two, "weights") == pytest.approx(5 * layer / MIB)
     # Three devices would not divide eight heads, but they divide layers.
     plan_inference(LLAMA, TENSORS, Workload(engine="llama.cpp", tp=3))
+
+
+def test_several_devices_share_the_layers_that_are_on_a_gpu_at_all() -> None:
+    both = plan_inference(LLAMA, TENSORS, Workload(engine="llama.cpp", tp=2, gpu_layers=4))
+    layer = 2 * (2 * 512 * 512 + 2 * 256 * 512 + 3 * 512 * 1024 + 2 * 512)
+    # The last layer and the output; two more layers are on the other device, and five in RAM.
+    assert mib_of(both, "weights") == pytest.approx((layer + 2 * (32000 + 1) * 512) / MIB)
 
 
 @pytest.mark.parametrize("micro_batch", [128, 512, 2048])
