@@ -9,7 +9,8 @@ from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Arithmetic, Extent, Storage
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
-from hubmem.models.towers import Seen, Tower
+from hubmem.models.sights import Seen
+from hubmem.models.towers import Tower
 from hubmem.weights.census import Census
 
 # Processors hand pixels over in float32.
@@ -22,13 +23,14 @@ class Images:
 
     Attributes:
         hidden: width of the language model, into which a tower's output is projected.
+        computation: of the tower's layers, None where they are not known.
     """
 
     tower: Tower
     seen: Seen
     hidden: int
     workload: Workload
-    computation: Computation
+    computation: Computation | None
     arithmetic: Arithmetic
 
     @property
@@ -37,39 +39,58 @@ class Images:
         return self.workload.batch * self.workload.images
 
     @property
-    def stack(self) -> Stack:
-        """The tower's layers, each picture a sequence of its own."""
-        pictures = self.count * self.seen.crops
+    def pictures(self) -> int:
+        """What they are cut into."""
+        return self.count * self.seen.crops
+
+    @property
+    def positions(self) -> int:
+        """Of a picture, in the tower's sequence."""
+        return self.seen.patches + self.tower.class_tokens
+
+    @property
+    def stack(self) -> Stack | None:
+        """The tower's layers, each picture a sequence of its own; None where they are not known."""
+        if self.tower.body is None or self.computation is None:
+            return None
         return Stack(
             architecture=self.tower.body,
             computation=self.computation,
-            workload=replace(self.workload, batch=pictures, padded=False, full_logits=True),
+            workload=replace(self.workload, batch=self.pictures, padded=False, full_logits=True),
             layers=self.tower.body.layers,
-            arithmetic=replace(self.arithmetic, batched=pictures > 1),
-            tokens=self.seen.patches,
-            keys=self.seen.patches,
+            arithmetic=replace(self.arithmetic, batched=self.pictures > 1),
+            tokens=self.positions,
+            keys=self.positions,
             causal=False,
         )
 
     @property
     def pixels(self) -> Storage:
         """What the processor hands over."""
-        patches = self.count * self.seen.crops * self.seen.patches
-        return Storage("pixels", "pixels", patches * self.tower.patch_values, _FLOAT32, Extent.ONCE)
+        values = self.pictures * self.seen.pixels * self.tower.pixel_values
+        return Storage("pixels", "pixels", values, _FLOAT32, Extent.ONCE)
 
     @property
     def cast_pixels(self) -> tuple[Storage, ...]:
         """The same in the model's dtype, where it refers to them while the tower runs."""
-        needed = self.computation.pixels_cast and self.arithmetic.itemsize < _FLOAT32
+        cast = self.computation is not None and self.computation.pixels_cast
         half = replace(self.pixels, label="pixels in bf16", itemsize=self.arithmetic.itemsize)
-        return (half,) if needed else ()
+        return (half,) if cast and self.arithmetic.itemsize < _FLOAT32 else ()
+
+    @property
+    def width(self) -> int:
+        """Of the tower's output; as wide as the language model where its layers are not known."""
+        return self.tower.body.hidden_size if self.tower.body else self.hidden
+
+    @property
+    def features(self) -> int:
+        """Tokens that the tower's output stands for."""
+        return self.count * self.seen.features
 
     @property
     def held(self) -> tuple[Storage, ...]:
         """What the model refers to until it returns: the tower's output, and as tokens once more when joined."""
-        pictures, h = self.count * self.seen.crops, self.tower.body.hidden_size
-        output = pictures * self.seen.patches * h
-        features = self.count * self.seen.tokens * self.hidden
+        output, features = self.pictures * self.positions * self.width, self.features * self.hidden
         e = self.arithmetic.itemsize
         return (
             Storage("tower's output", "patches·h", output, e, Extent.ONCE),
@@ -85,13 +106,14 @@ def images_of(
     seen = seen_by(architecture, workload)
     if seen is None:
         return None
-    assert architecture.tower is not None
+    tower = architecture.tower
+    assert tower is not None
     return Images(
-        tower=architecture.tower,
+        tower=tower,
         seen=seen,
         hidden=architecture.hidden_size,
         workload=workload,
-        computation=computation_of(architecture.tower.body, census),
+        computation=computation_of(tower.body, census) if tower.body else None,
         arithmetic=arithmetic,
     )
 
@@ -109,7 +131,7 @@ def seen_by(architecture: Architecture, workload: Workload) -> Seen | None:
             f"--images {workload.images}: how many tokens an image is to {architecture.model_type} is not known.",
             hint="Without --images the plan is of text alone.",
         )
-    return architecture.tower.sight.see(*workload.image_pixels)
+    return architecture.tower.sight.see(*workload.image_pixels, beside=workload.images - 1)
 
 
 def image_tokens(architecture: Architecture | None, workload: Workload) -> int:

@@ -18,6 +18,10 @@ _SCAN = (
     " transformers scans in plain operators, which take several times as much."
 )
 _TEXT_ALONE = "Images are not counted: this is the plan of text alone."
+_TOWER_UNKNOWN = "What the layers of its tower take while they run is not counted."
+_ASSUMED = (
+    "How large an image may be is as published with its family: no settings of an image processor were read."
+)
 # Short convolutions have no scan: plain operators are all they need.
 _WITHOUT_SCAN = ("short_convolution", "compressed_convolution", "ngram_features")
 
@@ -47,13 +51,17 @@ def _of_images(rank: Rank, architecture: Architecture) -> Iterator[str]:
     if seen is None and any(group.role is Role.VISION for group in rank.census.kinds):
         known = architecture.tower is not None
         yield _TEXT_ALONE + (" --images says how many a sequence has." if known else "")
-    if seen is not None:
+    if seen is not None and architecture.tower:
         width, height = rank.workload.image_pixels
         pictures = f"{seen.crops} pictures, " if seen.crops > 1 else ""
         yield (
             f"An image of {width:,} × {height:,} pixels is {pictures}{seen.tokens:,} of the"
             f" {rank.workload.context:,} tokens of a sequence."
         )
+        if architecture.tower.assumed:
+            yield _ASSUMED
+        if architecture.tower.body is None:
+            yield _TOWER_UNKNOWN
 
 
 def _scanned(architecture: Architecture) -> Iterator[Recurrent]:

@@ -43,7 +43,8 @@ def by_place(rank: Rank, parts: Iterable[tuple[TensorGroup, int]]) -> Mapping[st
 
 def _in_tower(architecture: Architecture, numbers: Sequence[int] | None) -> Sequence[str]:
     """The places of a group of the tower: its layers, if it has one in each of them."""
-    layers = len(architecture.tower.body.layers) if architecture.tower else 0
+    body = architecture.tower.body if architecture.tower else None
+    layers = len(body.layers) if body else 0
     if numbers is None or len(numbers) != layers:
         return [VISION] * len(numbers or (0,))
     return [f"{VISION} {number}" for number in numbers]

@@ -11,7 +11,8 @@ from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Layer
 from hubmem.models.mixers import Attention
-from hubmem.models.towers import Tower, Whole
+from hubmem.models.sights import Whole
+from hubmem.models.towers import Tower
 from hubmem.weights import counting
 from hubmem.weights.census import Census, fold_file
 from hubmem.weights.safetensors import Tensor
@@ -20,6 +21,7 @@ from tests.memory.models import llama
 
 TEXT, TENSORS = llama(layers=2, hidden=256, heads=4, kv_heads=4, head_dim=64, mlp=512, vocabulary=1000)
 WIDTH, PATCHES, TOKENS = 512, 1024, 256
+PIXELS = 3 * 448 * 448
 LAYER = Layer(
     mixers=(Attention(heads=8, kv_heads=8, key_dim=64, value_dim=64),),
     feed_forward=Dense(width=2048, gated=False),
@@ -27,7 +29,7 @@ LAYER = Layer(
 BODY = replace(
     TEXT, model_type="siglip_vision_model", hidden_size=WIDTH, layers=(LAYER,) * 3, generates=False
 )
-TOWER = Tower(body=BODY, patch_values=3 * 14 * 14, sight=Whole(patches=PATCHES, tokens=TOKENS))
+TOWER = Tower(body=BODY, pixel_values=3, sight=Whole(side=448, patches=PATCHES, features=TOKENS))
 SEEING = replace(TEXT, tower=TOWER)
 ONE = Workload(images=1, context=512)
 
@@ -46,7 +48,7 @@ def test_a_prompt_with_an_image_holds_its_pixels_and_what_it_became() -> None:
     """While the last layer of a longer text runs."""
     workload = replace(ONE, context=8192)
     more = _held(SEEING, workload, "prefill") - _held(SEEING, replace(workload, images=0), "prefill")
-    pixels, output, features = 4 * PATCHES * 588, 2 * PATCHES * WIDTH, 2 * TOKENS * 256
+    pixels, output, features = 4 * PIXELS, 2 * PATCHES * WIDTH, 2 * TOKENS * 256
     assert more == pixels + output + 2 * features
 
 
@@ -62,12 +64,29 @@ def test_some_models_refer_to_pixels_in_both_dtypes_while_the_tower_runs() -> No
         plan_inference(replace(SEEING, tower=tower), TENSORS, replace(ONE, images=2)).peaks["prefill"]
         for tower in towers
     )
-    assert both - one == 2 * 2 * PATCHES * 588
+    assert both - one == 2 * 2 * PIXELS
+
+
+def test_of_a_tower_whose_layers_are_not_known_what_it_hands_over_is_counted() -> None:
+    unknown = replace(SEEING, tower=replace(TOWER, body=None))
+    plan = plan_inference(unknown, TENSORS, ONE)
+    blind = plan_inference(TEXT, TENSORS, replace(ONE, images=0))
+    assert plan.peaks["prefill"] > blind.peaks["prefill"] + 4 * PIXELS
+    assert not any(moment.name.startswith("images: ") for moment in plan.moments)
+    assert any("layers of its tower" in note for note in plan.notes)
+
+
+def test_of_a_tower_whose_layers_are_not_known_training_keeps_the_projection() -> None:
+    unknown = replace(SEEING, tower=replace(TOWER, body=None))
+    plan = plan_training(unknown, _seeing(), replace(ONE, train="full"))
+    (kept,) = {term.formula for term in plan.terms if term.name == "activations kept"}
+    assert "projection of images" in kept
+    assert "vision layer" not in kept
 
 
 def test_after_the_prompt_only_pixels_are_left() -> None:
     more = _held(SEEING, ONE, "decode") - _held(SEEING, replace(ONE, images=0), "decode")
-    assert more == 4 * PATCHES * 588
+    assert more == 4 * PIXELS
 
 
 def test_full_training_keeps_the_activations_of_the_tower() -> None:
@@ -82,7 +101,7 @@ def test_lora_beside_the_text_keeps_nothing_of_the_tower() -> None:
         plan_training(SEEING, _seeing(), replace(workload, images=images)).allocated_bytes
         for images in (1, 0)
     )
-    assert seeing - blind == 4 * 4 * PATCHES * 588
+    assert seeing - blind == 4 * 4 * PIXELS
 
 
 def test_gradients_of_the_tower_come_after_those_of_the_text() -> None:

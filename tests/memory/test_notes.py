@@ -9,7 +9,8 @@ from hubmem.memory.sharding import ranks
 from hubmem.memory.workload import AttentionCode, Workload
 from hubmem.models.architecture import Architecture, Layer
 from hubmem.models.mixers import Kept, Recurrent
-from hubmem.models.towers import Tiled, Tower
+from hubmem.models.sights import Nearest
+from hubmem.models.towers import Tower
 from hubmem.weights.census import Census, fold_file
 from hubmem.weights.safetensors import Tensor
 
@@ -19,7 +20,7 @@ LLAMA, TENSORS = llama(layers=1)
 PATCHES = fold_file([Tensor("vision_tower.patch_embed.weight", "BF16", (8, 3, 14, 14))], "model.safetensors")
 SEEING = replace(
     LLAMA,
-    tower=Tower(body=LLAMA, patch_values=588, sight=Tiled(side=448, most=12, patches=1025, tokens=256)),
+    tower=Tower(body=LLAMA, pixel_values=3, sight=Nearest(side=448, most=12, patches=1024, features=256)),
 )
 
 

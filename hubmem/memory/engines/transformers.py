@@ -104,16 +104,15 @@ class _Inference:
 
     def moments(self) -> Iterator[Moment]:
         """Of each pass, the largest moment of each distinct layer and of the logits."""
-        if self._images and self._stage.first:
-            yield from self._tower(self._images)
+        if self._images and self._images.stack and self._stage.first:
+            yield from self._tower(self._images, self._images.stack)
         for each in self._passes():
             yield from self._layers(each)
             if each.ends and self._stage.last:
                 yield self._logits(each)
 
-    def _tower(self, images: Images) -> Iterator[Moment]:
+    def _tower(self, images: Images, stack: Stack) -> Iterator[Moment]:
         """Of the pass of the images: its first layer, beside the text's embeddings, and what it hands over."""
-        stack = images.stack
         text = self._decoder.counts[Extent.TOKENS] * self._architecture.hidden_size
         embeddings = Storage("embeddings", "T·h", text, self._arithmetic.itemsize, Extent.ONCE)
         each = _Pass(phase="prefill", stack=stack, prefix="images: ", ends=False)

@@ -100,11 +100,12 @@ class _Model:
 
     def _tower(self, images: Images) -> Iterator[Segment]:
         """The tower's layers, and the projection of what comes out of them to the language model's width."""
-        yield from self._layers(images.stack, VISION)
+        if images.stack:
+            yield from self._layers(images.stack, VISION)
         yield Segment(
             name="projection of images",
-            trace=trace_projection(images.tower.body.hidden_size, images.hidden, images.arithmetic),
-            counts={**self._decoder.counts, Extent.TOKENS: images.count * images.seen.tokens},
+            trace=trace_projection(images.width, images.hidden, images.arithmetic),
+            counts={**self._decoder.counts, Extent.TOKENS: images.features},
             gradients=self._gradients.get(VISION, 0),
             closed_over=(images.pixels,),
         )

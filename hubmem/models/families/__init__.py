@@ -46,8 +46,12 @@ _CONTEXTS = (
 )
 
 
-def read_architecture(config: Config) -> Architecture | None:
+def read_architecture(config: Config, images: Config | None = None) -> Architecture | None:
     """What a config says about its model, or None for a model type that is not known.
+
+    Args:
+        config: of `config.json`.
+        images: the settings of its image processor, None where they were not read.
 
     Raises:
         MalformedConfig: a key is missing or of a wrong type, or two contradict each other.
@@ -56,7 +60,7 @@ def read_architecture(config: Config) -> Architecture | None:
     if family is None:
         return None
     if family.body:
-        return _composite(config, family)
+        return _composite(config, family, images)
     config = config.respelled(family.spellings)
     return Architecture(
         model_type=config.model_type,
@@ -71,10 +75,11 @@ def read_architecture(config: Config) -> Architecture | None:
         encoder=family.encoder.read(config) if family.encoder else (),
         generates=family.generates(config),
         switches=read_switches(config),
+        tower=read_tower(config, images),
     )
 
 
-def _composite(config: Config, family: Family) -> Architecture | None:
+def _composite(config: Config, family: Family, images: Config | None) -> Architecture | None:
     """The architecture of the language model inside, with what the outer config says about the whole."""
     inner = read_architecture(_body(config, family))
     if inner is None:
@@ -88,7 +93,7 @@ def _composite(config: Config, family: Family) -> Architecture | None:
         tied_embeddings=tied,
         encoder=_encoder(config) or inner.encoder,
         generates=inner.generates and family.generates(config),
-        tower=read_tower(config),
+        tower=read_tower(config, images),
     )
 
 
