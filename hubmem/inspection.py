@@ -77,6 +77,7 @@ def inspect(
         bundled=bundled,
         observer=observer or Observer(),
         warn=warn or (lambda _: None),
+        images=asked.workload.images > 0,
     )
     selection = Selection(variant=variant, subfolder=subfolder, file=file)
     opened = open_model(model, access)
@@ -107,7 +108,7 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
         siblings: quantized versions of it on the Hub, to be named in advice.
     """
     config = snapshot.config
-    architecture = read_architecture(config) if config else None
+    architecture = read_architecture(config, snapshot.image_settings) if config else None
     quantization = read_quantization(config.raw if config else None, snapshot.quantization_file)
     census = snapshot.census if snapshot.parts else _counted(snapshot.census, quantization, architecture)
     workload = _with_cache_dtype(request.workload_for(architecture), quantization)

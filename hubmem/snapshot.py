@@ -11,7 +11,7 @@ from hubmem import json_text
 from hubmem.errors import GatedRepo, HubmemError, HubUnreachable, NotCached
 from hubmem.hub import bundled
 from hubmem.hub.conversion import open_conversion
-from hubmem.hub.opening import Opened, open_model, open_stored
+from hubmem.hub.opening import IMAGE_SETTINGS, Opened, open_model, open_stored
 from hubmem.hub.source import Cost, Listing, Source
 from hubmem.models.config import Config, parse_config
 from hubmem.units import format_count
@@ -34,6 +34,7 @@ class Snapshot:
         adapter: the changes to a base model that the repo holds, or None.
         seconds: from opening to the last byte read.
         quantization_file: the object in a file beside config.json that tells how weights are quantized, or None.
+        image_settings: of its image processor, None where they were not asked for or cannot be read.
         stands_in: a sentence that says what stands in for the Hub's files and why; "" where nothing does.
     """
 
@@ -46,6 +47,7 @@ class Snapshot:
     alternatives: tuple[Layout, ...] = ()
     adapter: Adapter | None = None
     quantization_file: Mapping[str, Any] | None = None
+    image_settings: Config | None = None
     stands_in: str = ""
     notes: tuple[str, ...] = ()
 
@@ -101,6 +103,7 @@ def _read(source: Source, opened: Opened, selection: Selection) -> Snapshot:
         parts=weights.parts,
         alternatives=weights.layout.alternatives,
         quantization_file=_quantization_file(source, listing),
+        image_settings=_image_settings(source) if opened.access.images else None,
         notes=() if config or weights.parts else ("The repo has no config.json: the cache cannot be known.",),
     )
     text = source.text(ADAPTER_CONFIG) if ADAPTER_CONFIG in listing.files and config is None else None
@@ -134,6 +137,7 @@ def _with_base(snapshot: Snapshot, adapter: Adapter, opened: Opened) -> Snapshot
         cost=own.cost + base.cost,
         seconds=own.seconds + base.seconds,
         quantization_file=base.quantization_file,
+        image_settings=base.image_settings,
         stands_in=base.stands_in,
         notes=base.notes,
     )
@@ -143,6 +147,24 @@ def _quantization_file(source: Source, listing: Listing) -> Mapping[str, Any] | 
     path = next((name for name in SIDE_FILES if name in listing.files), "")
     text = source.text(path) if path else None
     return json_text.parse(text, path, dict) if text is not None else None
+
+
+def _image_settings(source: Source) -> Config | None:
+    """What transformers makes an image processor of: a part of the one file, or else the other.
+
+    Source: transformers 5.23, models/auto/image_processing_auto.py, get_image_processor_config.
+    """
+    for path in IMAGE_SETTINGS:
+        text = None
+        # An earlier run without images did not store it.
+        with suppress(NotCached):
+            text = source.text(path)
+        if text is not None:
+            whole = parse_config(text, path)
+            settings = whole.child("image_processor") if path == IMAGE_SETTINGS[0] else whole
+            if settings is not None:
+                return settings
+    return None
 
 
 def _stand_in(

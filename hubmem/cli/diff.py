@@ -47,7 +47,14 @@ def diff(
 
     asked = Request.of(**request)
     observer = TerminalObserver(verbose=verbose)
-    access = Access(revision=revision, offline=offline, bundled=not no_bundled, observer=observer, warn=warn)
+    access = Access(
+        revision=revision,
+        offline=offline,
+        bundled=not no_bundled,
+        observer=observer,
+        warn=warn,
+        images=asked.workload.images > 0,
+    )
     opened = [open_model(model, access) for model in (old, new)]
     # Not in a `with` block: leaving it would wait for the network even after Ctrl-C.
     reading = ThreadPoolExecutor(max_workers=len(opened)).map(take_snapshot, opened)

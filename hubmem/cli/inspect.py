@@ -77,7 +77,14 @@ def inspect(
     if plot is not None:
         check_plot(plot, models)
     observer = TerminalObserver(verbose=verbose)
-    access = Access(revision=revision, offline=offline, bundled=not no_bundled, observer=observer, warn=warn)
+    access = Access(
+        revision=revision,
+        offline=offline,
+        bundled=not no_bundled,
+        observer=observer,
+        warn=warn,
+        images=bool(request["images"]),
+    )
     opened = [open_model(model, access) for model in models]
     # The first requests are under way: read what comes back while the rest is imported.
     from hubmem.snapshot import take_snapshot

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _THREADS = 20
 MODELS_AT_ONCE = 4
 """Each reads its own files concurrently: more models at once would only spend the quota faster."""
+IMAGE_SETTINGS = ("processor_config.json", "preprocessor_config.json")
+"""Files with the settings of an image processor: as a part of the first, or else as the second."""
 _PAGE = re.compile(
     r"https?://(?:huggingface\.co|hf\.co)/(?P<repo>[^/]+/[^/]+?)(?:/tree/(?P<revision>[^/]+))?/?"
 )
@@ -69,6 +71,7 @@ class Access:
         bundled: whether a bundled snapshot may stand in where the Hub cannot be read.
         observer: told of requests and progress.
         warn: called with what is wrong, but does not stop the answer.
+        images: whether the settings of an image processor will be read.
         session: shared with other repos; None for one of its own.
     """
 
@@ -78,6 +81,7 @@ class Access:
     bundled: bool = True
     observer: Observer = Observer()  # noqa: RUF009 - it has no state
     warn: Callable[[str], None] = lambda _: None
+    images: bool = False
     session: Session | None = None
 
 
@@ -182,6 +186,7 @@ def open_hub(repo: str, access: Access) -> Source:
         cache=session.cache,
         pool=session.pool,
         observer=access.observer,
+        wanted=IMAGE_SETTINGS if access.images else (),
     )
 
 

@@ -35,8 +35,7 @@ _LARGEST_KEPT_TEXT = 2**20
 _LARGEST_ONE_CALL = 256 * 2**20
 # safetensors refuses headers beyond 100,000,000 bytes; no other format needs as much.
 _LARGEST_HEAD = 100_000_008
-# Read before the commit is known, because almost every repo has it; checked against the commit afterwards.
-_EAGER_TEXT = "config.json"
+_CONFIG = "config.json"
 _REPO_ID = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -55,6 +54,7 @@ class RemoteSource:
         revision: branch, tag, pull request ref or commit; None for the default branch.
         cache: where listings and derived facts are kept.
         pool: threads for its requests; other repos may share it, as long as it starts tasks in order.
+        wanted: small files that will be read besides, and are asked for together with config.json.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class RemoteSource:
         cache: Cache,
         pool: Executor,
         observer: Observer,
+        wanted: Sequence[str] = (),
     ) -> None:
         check_repo_id(repo)
         self._repo = repo
@@ -75,9 +76,9 @@ class RemoteSource:
         self.contents = cache
         self._pool = pool
         seen_before = cache.listing(self._cache_key, revision)
-        self._eager: Future[_EagerText] | None = None
-        if seen_before is None:
-            self._eager = self._pool.submit(self._read_eagerly)
+        # Before the commit is known: almost every repo has these. They are checked against it afterwards.
+        eager = (_CONFIG, *wanted) if seen_before is None else ()
+        self._eager = {path: self._pool.submit(self._read_eagerly, path) for path in eager}
         if seen_before and _COMMIT.fullmatch(revision or ""):
             # A full commit cannot have changed.
             self._listing: Future[Listing] = Future()
@@ -155,10 +156,10 @@ class RemoteSource:
         self.contents.put_listing(self._cache_key, listing)
         return listing
 
-    def _read_eagerly(self) -> _EagerText:
-        path = self._resolve_path(_EAGER_TEXT, self._repo, self._revision or DEFAULT_REVISION)
+    def _read_eagerly(self, path: str) -> _EagerText:
+        address = self._resolve_path(path, self._repo, self._revision or DEFAULT_REVISION)
         try:
-            answer = self._transport.get(path, most=_LARGEST_TEXT)
+            answer = self._transport.get(address, most=_LARGEST_TEXT)
         except EntryAbsent:
             return _EagerText(commit="", body=None)
         return _EagerText(commit=answer.headers.get("x-repo-commit", ""), body=answer.body)
@@ -166,8 +167,8 @@ class RemoteSource:
     def _fresh_body(self, path: str, entry: FileEntry) -> bytes | None:
         """A small file from the network, checked against its hash: once stored, it is never read again."""
         listing = self.listing()
-        if path == _EAGER_TEXT and self._eager is not None:
-            eager = self._eager.result()
+        if path in self._eager:
+            eager = self._eager[path].result()
             if eager.commit == listing.commit and (eager.body is None or is_content(eager.body, entry)):
                 return eager.body
         try:
