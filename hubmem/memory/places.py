@@ -32,7 +32,8 @@ def by_place(rank: Rank, parts: Iterable[tuple[TensorGroup, int]]) -> Mapping[st
         if numbers is None:
             places[EMBEDDING if group.role is Role.EMBEDDING else END] += nbytes
             continue
-        side = "encoder" if architecture.encoder and "encoder" in group.template else "decoder"
+        # A decoder's `encoder_attn` is its own.
+        side = "encoder" if architecture.encoder and "encoder." in group.template else "decoder"
         here = [n - rank.stage.layers.start for n in numbers if side == "encoder" or n in rank.stage.layers]
         if shares_weights(rank):
             here = [len(architecture.layers) - 1]

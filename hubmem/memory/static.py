@@ -82,13 +82,24 @@ def _where_read(census: Census) -> str:
     return f"{census.format} {census.basis}"
 
 
-def tables_term(architecture: Architecture, tables: Tables) -> tuple[Term, ...]:
-    """What is computed for all positions when the model is made, and is in no file."""
+def tables_term(architecture: Architecture, tables: Tables, itemsize: int) -> tuple[Term, ...]:
+    """What is computed for all positions when the model is made, and is in no file.
+
+    Args:
+        architecture: of the model.
+        tables: what its code computes.
+        itemsize: bytes of an element of its weights.
+    """
     positions, layers = architecture.max_context or 0, len(architecture.layers)
+    stacks, width = 1 + bool(architecture.encoder), architecture.hidden_size
     nbytes, formula = {
         Tables.NONE: (0, ""),
         Tables.MASK: (positions**2, f"{positions:,}² × 1 B"),
         Tables.MASK_EACH: (layers * positions**2, f"{layers} layers × {positions:,}² × 1 B"),
+        Tables.SINES: (
+            stacks * positions * width * itemsize,
+            f"{stacks} × {positions:,} positions × {width:,} × {itemsize} B",
+        ),
         Tables.SINES_EACH: (
             layers * positions * 64 * 4,
             f"{layers} layers × {positions:,} positions × 64 × 4 B",

@@ -82,15 +82,20 @@ def test_a_divided_model_s_weights_say_over_how_many_devices() -> None:
 
 @pytest.mark.parametrize(
     ("tables", "nbytes"),
-    [(Tables.MASK, 10**2), (Tables.MASK_EACH, 3 * 10**2), (Tables.SINES_EACH, 3 * 10 * 64 * 4)],
+    [
+        (Tables.MASK, 10**2),
+        (Tables.MASK_EACH, 3 * 10**2),
+        (Tables.SINES, 10 * LLAMA.hidden_size * 2),
+        (Tables.SINES_EACH, 3 * 10 * 64 * 4),
+    ],
 )
 def test_tables_are_of_all_positions_and_once_a_layer_where_each_makes_its_own(
     tables: Tables, nbytes: int
 ) -> None:
-    (term,) = tables_term(replace(LLAMA, max_context=10), tables)
+    (term,) = tables_term(replace(LLAMA, max_context=10), tables, 2)
     assert (term.nbytes, term.basis) == (nbytes, Basis.DERIVED)
 
 
 @pytest.mark.parametrize(("context", "tables"), [(10, Tables.NONE), (None, Tables.MASK)])
 def test_without_tables_or_a_limit_of_positions_nothing_is_made(context: int | None, tables: Tables) -> None:
-    assert tables_term(replace(LLAMA, max_context=context), tables) == ()
+    assert tables_term(replace(LLAMA, max_context=context), tables, 2) == ()

@@ -14,11 +14,13 @@ from hubmem.memory.images import Images, images_of
 from hubmem.memory.notes import notes
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.block import Caching
-from hubmem.memory.programs.blocks import trace_layer, trace_relative_bias
+from hubmem.memory.programs.blocks import trace_layer
+from hubmem.memory.programs.computation import DistanceBias
+from hubmem.memory.programs.distances import trace_shared_bias
 from hubmem.memory.programs.explain import formula, symbols
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_logits
-from hubmem.memory.programs.reading import embedding_width, recurrence_of
+from hubmem.memory.programs.reading import bins_of_frames, embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Alive, Arithmetic, Counts, Extent, Storage
 from hubmem.memory.sharding import Rank
@@ -76,8 +78,8 @@ class _Inference:
         self._workload = replace(rank.workload, cache_policy=CachePolicy.TRANSFORMERS)
         self._stored = rank.census.main_dtype
         self._computation = computation_of(architecture, rank.census)
-        self._weights = (*weights, *tables_term(architecture, self._computation.tables))
         itemsize = compute_dtype(architecture, rank.workload, self._stored).bits // 8
+        self._weights = (*weights, *tables_term(architecture, self._computation.tables, itemsize))
         self._arithmetic = Arithmetic(itemsize=itemsize, batched=rank.workload.batch > 1)
         self._ends = Ends(
             computation=self._computation,
@@ -85,6 +87,7 @@ class _Inference:
             width=embedding_width(architecture, rank.census),
             vocabulary=architecture.logits,
             layer_inputs=len(architecture.layers) * self._computation.layer_inputs,
+            bins=bins_of_frames(rank.census) if self._computation.convolved_input else 0,
         )
         self._stage = rank.stage
         self._images = images_of(architecture, rank.census, rank.workload, self._arithmetic)
@@ -167,8 +170,8 @@ class _Inference:
             counts = stack.counts_of(block)
             alive = trace_layer(block, self._arithmetic).largest_forward(counts)
             yield self._moment(each, "one layer", alive, (*alive.storages, *referred), counts)
-            if self._computation.relative_bias and stack.tokens > 1:
-                alive = trace_relative_bias(block, self._arithmetic).largest_forward(counts)
+            if self._computation.distance_bias is DistanceBias.SHARED and stack.tokens > 1:
+                alive = trace_shared_bias(block, self._arithmetic).largest_forward(counts)
                 yield self._moment(each, "the bias of positions", alive, alive.storages, counts)
 
     def _logits(self, each: _Pass) -> Moment:
@@ -189,7 +192,8 @@ class _Inference:
     def _moment(
         self, each: _Pass, part: str, alive: Alive, storages: tuple[Storage, ...], counts: Counts
     ) -> Moment:
-        storages += (Storage("token ids and mask", "1", 2, 8, Extent.KEYS),)
+        ids = Storage("token ids and mask", "1", 2, 8, Extent.KEYS)
+        storages += (ids, self._ends.frames(self._arithmetic.itemsize))
         if self._images:
             storages += (self._images.pixels,)
         activations = Term(

@@ -6,6 +6,7 @@ from enum import Enum
 from hubmem.memory.programs.computation import Computation
 from hubmem.memory.programs.kernels import Mask
 from hubmem.memory.programs.scans import Recurrence
+from hubmem.memory.programs.tape import Extent
 from hubmem.models.architecture import FeedForward
 from hubmem.models.mixers import Attention, LatentAttention
 
@@ -27,6 +28,7 @@ class Block:
         beside: a recurrence that runs over the same input.
         mask: what attention is given; `across` never has padding of its own.
         eager: whether attention scores are made by separate operators though a kernel could do it.
+        unaligned: pairs of tokens whose keys are no multiple of eight.
     """
 
     computation: Computation
@@ -38,3 +40,4 @@ class Block:
     mask: Mask = Mask.NONE
     eager: bool = False
     caching: Caching = Caching.NONE
+    unaligned: frozenset[Extent] = frozenset()

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from hubmem.memory.programs.block import Block, Caching
 from hubmem.memory.programs.computation import Computation, Norm, Residual
+from hubmem.memory.programs.distances import bias_across, bias_of_distances
 from hubmem.memory.programs.kernels import Call, Given, Mask, attend
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.mlp import feed_forward
@@ -178,8 +179,8 @@ def _attention(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
         assert not isinstance(block.mixer, Recurrence)
         make = latent_projections if isinstance(block.mixer, LatentAttention) else projections
         q, k, v, gate = make(tape, block, x, inside)
-        inside += [q, k, v, *([gate] if gate else [])]
-        bias = _relative_bias(tape, block) if block.computation.relative_bias else None
+        bias = bias_of_distances(tape, block)
+        inside.extend(filter(None, (q, k, v, gate, bias)))
         given = Given(q, k, v, bias)
         made = _attended(tape, block, _call(block, block.mixer), given, held, gate=gate)
     return dropout(tape, made, drops=block.computation.dropout)
@@ -194,9 +195,9 @@ def _across(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
     with tape.holding(x, source) as inside:
         q = linear(tape, x, "q_proj", "q", mixer.heads * mixer.key_dim)
         k, v = _cross_keys(tape, block, mixer, source)
-        inside += [q, k, v]
-        call = replace(_call(block, mixer), mask=Mask.NONE, pairs=Extent.CROSS, bias_in_order=True)
-        bias = _no_bias(tape, mixer) if block.computation.relative_bias else None
+        bias = bias_across(tape, block)
+        inside.extend(filter(None, (q, k, v, bias)))
+        call = replace(_call(block, mixer, Extent.CROSS), mask=Mask.NONE, bias_in_order=True)
         made = _attended(tape, block, call, Given(q, k, v, bias), held)
     return dropout(tape, made, drops=block.computation.dropout)
 
@@ -228,7 +229,7 @@ def _attended(
     return made
 
 
-def _call(block: Block, mixer: Attention | LatentAttention) -> Call:
+def _call(block: Block, mixer: Attention | LatentAttention, pairs: Extent = Extent.PAIRS) -> Call:
     kv_heads = mixer.cached_heads or mixer.kv_heads if isinstance(mixer, Attention) else mixer.heads
     return Call(
         computation=block.computation,
@@ -238,51 +239,8 @@ def _call(block: Block, mixer: Attention | LatentAttention) -> Call:
         value_dim=mixer.value_dim,
         mask=block.mask,
         eager=block.eager,
+        pairs=pairs,
+        unaligned=pairs in block.unaligned,
         causal=block.across is not None,
         single=block.caching is Caching.GROWING,
     )
-
-
-def _relative_bias(tape: Tape, block: Block) -> Value:
-    """T5: one learned score a head and distance, made by the first layer for all."""
-    assert isinstance(block.mixer, Attention)
-    heads, arithmetic = block.mixer.heads, tape.arithmetic
-    bias = constant("bias of positions", "a", heads, arithmetic.itemsize, Extent.SQUARE)
-    return replace(bias, needs_grad=arithmetic.base_trains)
-
-
-def _no_bias(tape: Tape, mixer: Attention) -> Value:
-    """T5: attention across to the encoder adds zeros, made once for all layers."""
-    itemsize = tape.arithmetic.linear_itemsize
-    return constant("bias of no positions", "a", mixer.heads, itemsize, Extent.CROSS_SQUARE)
-
-
-@lru_cache(maxsize=64)
-def trace_relative_bias(block: Block, arithmetic: Arithmetic) -> Trace:
-    """In the first layer every distance is sorted into a bucket, in 64-bit integers, and its score looked up.
-
-    Source: transformers 5.23, models/t5/modeling_t5.py, _relative_position_bucket and compute_bias.
-    """
-    tape = Tape(arithmetic)
-    assert isinstance(block.mixer, Attention)
-    heads = block.mixer.heads
-    width = heads * block.mixer.key_dim
-    stream = Value(Storage("residual stream", "h", block.hidden, arithmetic.itemsize), block.hidden)
-    inner = Value(Storage("norm", "h", block.hidden, arithmetic.itemsize), block.hidden)
-    projected = (Value(Storage(name, "q", width, arithmetic.itemsize), width) for name in ("q", "k", "v"))
-    names = ("distances", "side", "magnitudes", "logarithms", "bound")
-    integers = [Storage(name, "1", 1, 8, Extent.SQUARE) for name in names]
-    near = Storage("near", "1", 1, 1, Extent.SQUARE)
-    buckets = Storage("buckets of distances", "1", 1, 8, Extent.SQUARE)
-    scores = Value(Storage("score of a bucket", "a", 0, 0, Extent.ONCE), 0, arithmetic.base_trains)
-    with tape.holding(stream, inner, *projected):
-        (index,) = tape.run("buckets of distances", (), (buckets,), scratch=(*integers, near))
-        table = Storage("bias of positions", "a", heads, arithmetic.itemsize, Extent.SQUARE)
-        (bias,) = tape.run("look up", (index, scores), (table,), saves=(index,))
-        if block.across:
-            zeros = _no_bias(tape, block.across).storage
-            zeros = replace(zeros, counted=True)
-            saves = () if block.eager else (Value(zeros, zeros.width),)
-            # Attention keeps them for its queries, whether or not the bias is trained.
-            tape.run("zeros", (replace(bias, needs_grad=arithmetic.trains),), (zeros,), saves=saves)
-    return tape.finish(bias)

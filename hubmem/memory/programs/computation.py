@@ -91,6 +91,14 @@ class Gate(Enum):
     WITH_QUERIES = "σ of what the queries' matrix makes besides"
 
 
+class DistanceBias(Enum):
+    """Who makes the learned scores of distances that attention adds (T5)."""
+
+    NONE = "there are none"
+    SHARED = "the first layer, for all"
+    EACH = "each layer for itself"
+
+
 class Sinks(Enum):
     """How a score of each head's own stands beside the tokens' (Xiao et al., arXiv 2309.17453)."""
 
@@ -106,6 +114,7 @@ class Tables(Enum):
     NONE = "nothing"
     MASK = "a causal mask, a byte a pair of positions"
     MASK_EACH = "the same in every layer"
+    SINES = "sines of all positions in each of its stacks"
     SINES_EACH = "sines and cosines of 64 dimensions in float32 in every layer"
 
 
@@ -134,7 +143,7 @@ class Computation:
         softcap: whether attention scores go through tanh.
         sinks: how a learned score of each head stands beside the tokens'.
         relative_positions: rows of the table of relative positions whose products scores add (DeBERTa).
-        relative_bias: whether attention adds a learned bias for each distance (T5).
+        distance_bias: who makes the learned scores of distances that attention adds.
         query_scaled: whether queries are scaled by an operator of their own.
         dropout: after attention and MLP, as the class has it by default.
         mlp_dropout: after the MLP alone.
@@ -170,6 +179,7 @@ class Computation:
         embedding_dropout: of the sum of embeddings.
         output_dropout: of the last layer's output, after its norm.
         tables: what is computed for all positions when the model is made.
+        frozen: endings of the names of tensors that are never trained: sines of positions.
         mlm_transform: whether a layer and a norm stand before the head, and no norm after the layers.
     """
 
@@ -188,7 +198,7 @@ class Computation:
     softcap: bool = False
     sinks: Sinks = Sinks.NONE
     relative_positions: int = 0
-    relative_bias: bool = False
+    distance_bias: DistanceBias = DistanceBias.NONE
     query_scaled: bool = False
     dropout: bool = False
     mlp_dropout: bool = False
@@ -223,4 +233,5 @@ class Computation:
     embedding_dropout: bool = False
     output_dropout: bool = False
     tables: Tables = Tables.NONE
+    frozen: tuple[str, ...] = ()
     mlm_transform: bool = False

@@ -23,6 +23,7 @@ _SYMBOLS: Mapping[str, str] = {
     "c": "size of the latent",
     "p": "width of a layer's own inputs or of its recurrent projection",
     "P": "relative positions",
+    "M": "values of a frame of sound",
     "I": "inner width of a recurrence",
     "N": "rows of its state for each column",
     "m": "heads of its state",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hubmem.memory.programs.computation import (
     Activation,
     Computation,
+    DistanceBias,
     Gate,
     HeadNorms,
     Norm,
@@ -85,7 +86,7 @@ _T5 = Computation(
     inner_dropout=True,
     embedding_dropout=True,
     output_dropout=True,
-    relative_bias=True,
+    distance_bias=DistanceBias.SHARED,
     down_float32=True,
     logits_float32=False,
 )
@@ -299,16 +300,26 @@ _ROWS: dict[str, Computation] = {
         mlm_transform=True,
     ),
     "t5 mt5": _T5,
-    "bart": _BART,
-    "marian": replace(_BART, embeddings_held=1, learned_positions=True),
+    "umt5": replace(_T5, distance_bias=DistanceBias.EACH),
+    "bart plbart": _BART,
+    "blenderbot-small": replace(_BART, embeddings_held=1, learned_positions=True),
+    "mvp": replace(_BART, fused_kernels=False),
+    "marian": replace(
+        _BART,
+        embedding_norm=False,
+        embeddings_held=1,
+        learned_positions=True,
+        frozen=("embed_positions.weight",),
+    ),
     "whisper": replace(
         _BART,
         residual=Residual.PRE,
         by_head=True,
         query_scaled=True,
         embedding_norm=False,
-        embeddings_held=2,
+        embeddings_held=1,
         convolved_input=True,
+        frozen=("encoder.embed_positions.weight",),
     ),
     "siglip_vision_model": _VIT,
     "idefics3_vision smolvlm_vision": replace(_VIT, pixels_cast=True),
@@ -325,9 +336,17 @@ _ROWS: dict[str, Computation] = {
     "qwen2_5_vl_vision": replace(_QWEN_VIT, norm=Norm.RMS),
     "pixtral": replace(_VIT, norm=Norm.RMS, rotation=Rotation.FULL),
     "mbart": replace(_BART, residual=Residual.PRE),
-    "m2m_100": replace(_BART, residual=Residual.PRE, embedding_norm=False),
-    "pegasus": replace(
+    "m2m_100 nllb-moe": replace(_BART, residual=Residual.PRE, embedding_norm=False, tables=Tables.SINES),
+    "blenderbot": replace(
         _BART, residual=Residual.PRE, embedding_norm=False, embeddings_held=1, learned_positions=True
+    ),
+    "pegasus": replace(
+        _BART,
+        residual=Residual.PRE,
+        embedding_norm=False,
+        embeddings_held=1,
+        learned_positions=True,
+        frozen=("embed_positions.weight",),
     ),
 }
 

@@ -6,7 +6,7 @@ Symbols: h hidden size, V vocabulary, E width of the embedding where it is not h
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hubmem.memory.programs.computation import Computation
+from hubmem.memory.programs.computation import Computation, Residual
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
 from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, dropout, in_float32, in_half, unary
@@ -20,6 +20,7 @@ class Ends:
     Attributes:
         width: of the embedding, E.
         layer_inputs: width of what all layers are given of a token beside the stream.
+        bins: values of each frame of sound that an encoder reads.
     """
 
     computation: Computation
@@ -27,6 +28,11 @@ class Ends:
     width: int
     vocabulary: int
     layer_inputs: int = 0
+    bins: int = 0
+
+    def frames(self, itemsize: int) -> Storage:
+        """The sound of all sequences, two frames a position, which the caller refers to."""
+        return Storage("frames", "M", 2 * self.bins, itemsize, Extent.SOURCE)
 
 
 @lru_cache(maxsize=256)
@@ -136,9 +142,11 @@ def trace_convolutions(ends: Ends, arithmetic: Arithmetic, *, leaf: bool = False
     """
     tape = Tape(arithmetic)
     itemsize = HALF if arithmetic.autocast else arithmetic.itemsize
-    x = Value(Storage("frames", "h", 0, itemsize), 0, needs_grad=arithmetic.base_trains or leaf)
-    for name, frames in (("first convolution", 2), ("second convolution", 1)):
-        storage = Storage(name, "h", frames * ends.hidden, itemsize, Extent.STREAM)
+    # Kept for the weight's gradient, without one of their own.
+    frames = replace(ends.frames(itemsize), counted=itemsize < arithmetic.itemsize)
+    x = Value(frames, 0, needs_grad=arithmetic.base_trains or leaf)
+    for name, each in (("first convolution", 2), ("second convolution", 1)):
+        storage = Storage(name, "h", each * ends.hidden, itemsize, Extent.STREAM)
         (x,) = tape.run(name, (x,), (storage,), saves=(x,))
         x = unary(tape, x, "act", saves_input=True)
     return tape.finish(unary(tape, x, "embeddings and positions", itemsize=arithmetic.itemsize))
@@ -172,7 +180,7 @@ def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
     tape = Tape(arithmetic)
     stream = Storage("residual stream", "h", ends.hidden, arithmetic.itemsize, Extent.STREAM)
     x = Value(stream, ends.hidden, arithmetic.trains)
-    y = dropout(tape, norm(tape, ends.computation, x), drops=ends.computation.output_dropout)
+    y = dropout(tape, _normed(tape, ends.computation, x), drops=ends.computation.output_dropout)
     (y,) = tape.run("encoder output", (y,), (replace(y.storage, label="encoder output"),), saves=(y,))
     return tape.finish(y)
 
@@ -188,7 +196,7 @@ def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
             made = norm(tape, computation, unary(tape, made, "act", saves_input=True))
             logits = linear(tape, made, "logits", "V", ends.vocabulary, quantizable=False)
         return x, logits
-    x = dropout(tape, norm(tape, computation, x), drops=computation.output_dropout)
+    x = dropout(tape, _normed(tape, computation, x), drops=computation.output_dropout)
     if computation.output_dropout:
         x = unary(tape, x, "output scaled")
     (rows,) = tape.view(x, x.width)
@@ -202,6 +210,11 @@ def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
             logits = unary(tape, logits, "tanh of logits", saves_output=True)
             logits = unary(tape, logits, "capped logits")
     return x, logits
+
+
+def _normed(tape: Tape, computation: Computation, x: Value) -> Value:
+    """The norm after the layers, whose own come last where they stand after each sum."""
+    return x if computation.residual is Residual.AFTER_SUM else norm(tape, computation, x)
 
 
 def _head(tape: Tape, rows: Value, weight: Value, ends: Ends) -> Value:

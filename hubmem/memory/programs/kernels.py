@@ -50,6 +50,7 @@ class Call:
         pairs: what scores grow with.
         eager: whether scores are made by separate operators though a kernel could do it.
         causal: whether a token sees only those before it, where a bias of positions must say so.
+        unaligned: whether keys are no multiple of eight.
         single: whether each sequence asks with one token alone.
         bias_in_order: whether a bias of positions need not be copied before the kernel takes it.
     """
@@ -62,6 +63,7 @@ class Call:
     mask: Mask
     eager: bool
     pairs: Extent = Extent.PAIRS
+    unaligned: bool = False
     single: bool = False
     bias_in_order: bool = False
     causal: bool = False
@@ -141,15 +143,15 @@ def _efficient(tape: Tape, call: Call, given: Given) -> Value:
     """As flash, in any dtype and with a mask, which it wants additive and keeps.
 
     Source: Rabe and Staats, arXiv 2112.05682; cuda/attention_backward.cu (delta, and in half precision a
-    float32 workspace for the three gradients).
+    float32 workspace for the three gradients); attention.cpp, pad_bias.
     """
     q, k, v, bias = given
     out, lse = _output(call, q), _log_sum_exp(call)
     reads, saves = [q, k, v], [q, k, v, _whole(out), _whole(lse)]
-    if bias is not None:
-        reads, saves = [*reads, bias], [*saves, bias]
-    elif call.mask is not Mask.NONE:
-        added = _additive(tape, call, q.itemsize)
+    added = _additive(tape, call, q.itemsize) if bias is None and call.mask is not Mask.NONE else bias
+    if added is not None:
+        if call.unaligned:
+            added = copy(tape, added, "mask in rows of a multiple of eight")
         reads, saves = [*reads, added], [*saves, added]
     scratch = [Storage("attention backward, row sums", "a", call.heads, FLOAT32)]
     if q.itemsize == HALF:
@@ -158,7 +160,8 @@ def _efficient(tape: Tape, call: Call, given: Given) -> Value:
     if bias is not None and bias.needs_grad:
         scratch.append(Storage("gradient of bias, all sequences", "a", call.heads, q.itemsize, call.pairs))
     writes = (out, lse) if tape.arithmetic.trains else (out,)
-    return tape.run("efficient attention", reads, writes, saves=saves, backward_scratch=scratch)[0]
+    with tape.holding(*filter(None, (bias,))):
+        return tape.run("efficient attention", reads, writes, saves=saves, backward_scratch=scratch)[0]
 
 
 def _math(tape: Tape, call: Call, given: Given) -> Value:

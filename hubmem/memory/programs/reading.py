@@ -98,6 +98,11 @@ def width_of_layer_inputs(census: Census) -> int:
     return next((group.shape[0] for group in census.find("per_layer_input_gate.weight")), 0)
 
 
+def bins_of_frames(census: Census) -> int:
+    """Values of each frame of sound that the first of an encoder's convolutions reads, 0 without one (Whisper)."""
+    return next((group.shape[1] for group in census.find("encoder.conv1.weight")), 0)
+
+
 def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | None:
     """The widths of the matrices into and out of layers without attention; None where there are none."""
     groups = [g for g in census.groups if g.role is Role.RECURRENT and len(g.shape) == 2]

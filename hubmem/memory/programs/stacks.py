@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from hubmem.memory.programs.block import Block, Caching
-from hubmem.memory.programs.computation import Computation, Rotation
+from hubmem.memory.programs.computation import Computation, DistanceBias, Rotation
 from hubmem.memory.programs.kernels import Mask
 from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Layer
 from hubmem.models.mixers import Attention, CompressedAttention, LatentAttention, Recurrent
+
+# Elements to a multiple of which torch fills up the rows of a mask (attention.cpp, mem_eff_alignment).
+_ALIGNMENT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ class Stack:
         if computation.learned_positions:
             held.append(Storage("positions", "h", h, e, Extent.POSITIONS))
         heads = max((m.heads for m in self.layers[0].mixers if isinstance(m, Attention)), default=0)
-        if computation.relative_bias:
+        if computation.distance_bias is DistanceBias.SHARED:
             held.append(Storage("bias of positions", "a", heads, e, Extent.SQUARE))
             if self.source and self.causal:
                 zeros = self.arithmetic.linear_itemsize
@@ -137,7 +140,13 @@ class Stack:
             mask=self._mask(own.window if isinstance(own, Attention) else None),
             eager=self.eager,
             caching=self.caching,
+            unaligned=self._unaligned,
         )
+
+    @property
+    def _unaligned(self) -> frozenset[Extent]:
+        keys = {Extent.PAIRS: self.keys, Extent.CROSS: self.source}
+        return frozenset(extent for extent, number in keys.items() if number % _ALIGNMENT)
 
     def _mixer(self, layer: Layer) -> Attention | LatentAttention | Recurrence | None:
         """A layer's attention over its own sequence, or what it has instead."""

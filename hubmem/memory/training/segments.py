@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from hubmem.memory.images import Images, images_of
 from hubmem.memory.places import EMBEDDING, END, VISION, by_place, shares_weights
-from hubmem.memory.programs.blocks import stream_itemsize, trace_layer, trace_relative_bias
+from hubmem.memory.programs.blocks import stream_itemsize, trace_layer
+from hubmem.memory.programs.computation import DistanceBias
+from hubmem.memory.programs.distances import trace_shared_bias
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import (
     Ends,
@@ -16,7 +18,7 @@ from hubmem.memory.programs.heads import (
     trace_outputs,
     trace_projection,
 )
-from hubmem.memory.programs.reading import embedding_width, recurrence_of
+from hubmem.memory.programs.reading import bins_of_frames, embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Extent, Storage, Trace
 from hubmem.memory.sharding import Rank
@@ -52,6 +54,7 @@ class _Model:
             width=embedding_width(architecture, rank.census),
             vocabulary=architecture.logits,
             layer_inputs=len(architecture.layers) * self._computation.layer_inputs,
+            bins=bins_of_frames(rank.census) if self._computation.convolved_input else 0,
         )
         self._decoder = Stack(
             architecture=architecture,
@@ -114,7 +117,8 @@ class _Model:
         if not self._computation.convolved_input:
             return self._embedding(encoder)
         trace = trace_convolutions(self._ends, self._regime.arithmetic, leaf=self._leaf)
-        return self._of("convolutions", encoder, trace)
+        frames = self._ends.frames(self._regime.arithmetic.itemsize)
+        return replace(self._of("convolutions", encoder, trace), closed_over=(frames,))
 
     @property
     def _leaf(self) -> bool:
@@ -136,9 +140,9 @@ class _Model:
 
     def _bias_of_positions(self, stack: Stack) -> Iterator[Segment]:
         # A checkpoint makes it inside the first layer.
-        if self._computation.relative_bias and not self._checkpointed:
+        if self._computation.distance_bias is DistanceBias.SHARED and not self._checkpointed:
             block = next(stack.blocks())
-            yield self._of("bias of positions", stack, trace_relative_bias(block, self._regime.arithmetic))
+            yield self._of("bias of positions", stack, trace_shared_bias(block, self._regime.arithmetic))
 
     @staticmethod
     def _of(name: str, stack: Stack, trace: Trace) -> Segment:

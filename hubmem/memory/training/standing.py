@@ -25,7 +25,8 @@ def standing_terms(rank: Rank, regime: Regime, optimizer: Optimizer, partition: 
     if partition.gathers:
         yield _gathered(rank, regime)
     if rank.architecture:
-        yield from tables_term(rank.architecture, computation_of(rank.architecture, rank.census).tables)
+        tables = computation_of(rank.architecture, rank.census).tables
+        yield from tables_term(rank.architecture, tables, regime.arithmetic.itemsize)
     if regime.arithmetic.adapters:
         yield _adapters(rank, regime, trained)
     if partition.master:

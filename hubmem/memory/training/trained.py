@@ -79,15 +79,15 @@ def regime_of(architecture: Architecture | None, census: Census, workload: Workl
     Raises:
         UsageError: it contradicts itself or the model.
     """
-    if workload.train == "full":
-        return _full(census, workload)
     computation = computation_of(architecture, census) if architecture else Computation()
+    if workload.train == "full":
+        return _full(census, workload, computation)
     if workload.train == "lora":
         return _lora(architecture, census, workload, computation)
     return _qlora(census, workload, computation)
 
 
-def _full(census: Census, workload: Workload) -> Regime:
+def _full(census: Census, workload: Workload, computation: Computation) -> Regime:
     """All weights in one dtype: bf16, or float32 under autocast and without."""
     packed = next(filter(_stays_packed, census.groups), None)
     if packed is not None:
@@ -100,7 +100,9 @@ def _full(census: Census, workload: Workload) -> Regime:
     trained = (
         Trained(group=group, shapes=(group.unpacked,), itemsize=itemsize)
         for group in census.groups
-        if group.unpacked is not None and group.role is not Role.BUFFER
+        if group.unpacked is not None
+        and group.role is not Role.BUFFER
+        and not group.template.endswith(computation.frozen)
     )
     return Regime(
         weights=precision.parse("bf16" if itemsize == _HALF else "fp32"),

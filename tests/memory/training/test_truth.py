@@ -85,6 +85,14 @@ def test_as_many_parameters_are_trained_as_peft_trains() -> None:
     assert {name: pair for name, pair in counted.items() if pair[0] != pair[1]} == {}
 
 
+def test_what_a_class_freezes_is_not_trained() -> None:
+    """But for the biases of routers, some hundred numbers."""
+    for traced in runs():
+        if traced.workload.train == "full":
+            trained = sum(each.elements for each in _regime(traced).trained)
+            assert trained == pytest.approx(int(traced.row["trainable"]), rel=1e-6), traced.name
+
+
 def test_states_are_as_large_as_torch_makes_them() -> None:
     """Up to the allocator's rounding of each tensor to 512 bytes, and 512 for each step counter."""
     for traced in runs():
