@@ -33,6 +33,21 @@ _ROTATED_PARTS = ("partial_rotary_factor", "rotary_pct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """How rotation reaches more positions than a model was first trained for.
+
+    Attributes:
+        kind: its name in transformers, such as "linear".
+        factor: how many times as many.
+        trained: positions it was first trained for, where the config says so here.
+    """
+
+    kind: str
+    factor: float
+    trained: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switches:
     """What a config says; None where it says nothing.
 
@@ -41,7 +56,8 @@ class Switches:
         activation: its name in transformers' table of functions.
         parallel: whether attention and MLP run side by side.
         rotates: whether it speaks of rotation.
-        rotates_part: whether rotation turns a slice of each head.
+        rotated_part: of each head, which rotation turns.
+        stretch: how rotation is stretched over more positions; of full layers, where windows have another.
         attends_to_positions: whether scores have parts of relative positions of their own (DeBERTa).
         numbers_positions: whether it says how many positions there are.
         upcasts_softmax: whether attention takes its softmax in float32.
@@ -55,7 +71,8 @@ class Switches:
     activation: str | None = None
     parallel: bool | None = None
     rotates: bool | None = None
-    rotates_part: bool | None = None
+    rotated_part: float | None = None
+    stretch: Stretch | None = None
     attends_to_positions: bool = False
     numbers_positions: bool = False
     upcasts_softmax: bool | None = None
@@ -65,6 +82,11 @@ class Switches:
     dropout: bool | None = None
     attention_dropout: bool | None = None
     embedding_dropout: bool | None = None
+
+    @property
+    def rotates_part(self) -> bool:
+        """Whether rotation turns a slice of each head."""
+        return self.rotated_part is not None and self.rotated_part < 1
 
 
 def read_switches(config: Config) -> Switches:
@@ -78,7 +100,8 @@ def read_switches(config: Config) -> Switches:
         activation=_activation(config),
         parallel=_flag(config, "use_parallel_residual", "parallel_attn"),
         rotates=_rotates(config),
-        rotates_part=_rotates_part(config),
+        rotated_part=_rotated_part(config),
+        stretch=_stretch(config),
         attends_to_positions=config.has_value("pos_att_type"),
         numbers_positions=any(map(config.has_value, _POSITIONS)),
         upcasts_softmax=_upcasts_softmax(config),
@@ -107,11 +130,27 @@ def _upcasts_softmax(config: Config) -> bool | None:
     return False if stated is None and "scale_embedding" in config else stated
 
 
-def _rotates_part(config: Config) -> bool | None:
-    nested = config.child("rope_parameters") or config.child("rope_scaling")
+def _rotation(config: Config) -> Config | None:
+    return config.child("rope_parameters") or config.child("rope_scaling")
+
+
+def _rotated_part(config: Config) -> float | None:
+    nested = _rotation(config)
     parts = (each.number(key) for each in (config, nested) if each for key in _ROTATED_PARTS)
-    part = next((part for part in parts if part is not None), None)
-    return None if part is None else part < 1
+    return next((part for part in parts if part is not None), None)
+
+
+def _stretch(config: Config) -> Stretch | None:
+    nested = _rotation(config)
+    if nested is None:
+        return None
+    nested = nested.child("full_attention") or nested
+    kind = nested.text("rope_type") or nested.text("type")
+    factor = nested.number("factor")
+    if kind is None or factor is None:
+        return None
+    trained = (each.optional_natural("original_max_position_embeddings") for each in (nested, config))
+    return Stretch(kind=kind, factor=factor, trained=next(filter(None, trained), None))
 
 
 def _flag(config: Config, *keys: str) -> bool | None:

@@ -3,7 +3,7 @@
 import pytest
 from hubmem.errors import MalformedConfig
 from hubmem.models.config import Config
-from hubmem.models.switches import Switches, read_switches
+from hubmem.models.switches import Stretch, Switches, read_switches
 
 from tests.models.architectures import architecture_of
 
@@ -76,12 +76,10 @@ def test_a_null_cap_caps_nothing() -> None:
         ({"partial_rotary_factor": 0.5}, True),
         ({"rope_parameters": {"partial_rotary_factor": 1.0}}, False),
         ({"rotary_pct": 0.25}, True),
-        ({}, None),
+        ({}, False),
     ],
 )
-def test_a_slice_that_rotates_is_found_wherever_it_is_said(
-    keys: dict[str, object], part: bool | None
-) -> None:
+def test_a_slice_that_rotates_is_found_wherever_it_is_said(keys: dict[str, object], part: bool) -> None:
     assert _read("anything", **keys).rotates_part is part
 
 
@@ -123,3 +121,26 @@ def test_an_upcast_softmax_is_stated_or_known_by_descent(
 def test_a_named_factor_of_routing_weights_means_a_router_in_float32() -> None:
     assert _read("", routed_scaling_factor=2.5).scales_routing
     assert not _read("", num_experts_per_tok=2).scales_routing
+
+
+@pytest.mark.parametrize(
+    ("keys", "stretch"),
+    [
+        ({"rope_scaling": {"type": "linear", "factor": 8}}, Stretch(kind="linear", factor=8)),
+        (
+            {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0}}},
+            Stretch(kind="linear", factor=8),
+        ),
+        (
+            {
+                "rope_scaling": {"type": "longrope", "factor": 32},
+                "original_max_position_embeddings": 4096,
+            },
+            Stretch(kind="longrope", factor=32, trained=4096),
+        ),
+        ({"rope_scaling": {"type": "mrope"}}, None),
+        ({}, None),
+    ],
+)
+def test_a_stretch_is_found_wherever_it_is_said(keys: dict[str, object], stretch: Stretch | None) -> None:
+    assert _read("anything", **keys).stretch == stretch
