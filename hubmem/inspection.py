@@ -13,6 +13,7 @@ from hubmem.hub.opening import Access, Opened, open_model
 from hubmem.hub.siblings import Sibling, quantized_siblings
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import Cache, bytes_per_token, cache_bytes
+from hubmem.memory.device import Device
 from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.images import check_images
 from hubmem.memory.planning import planner
@@ -167,7 +168,8 @@ def _counted(census: Census, quantization: Quantization | None, architecture: Ar
 def _on_device(workload: Workload, gpu: Gpu) -> Workload:
     """The workload with what its engine decides by the device it finds."""
     engine = engine_of(workload.engine, workload.engine_version)
-    return engine.settle(workload, gpu.memory_bytes, a100="a100" in gpu.title.lower())
+    device = Device(memory_bytes=gpu.memory_bytes, name=gpu.title, compute_capability=gpu.compute_capability)
+    return engine.settle(workload, device)
 
 
 def _with_cache_dtype(workload: Workload, quantization: Quantization | None) -> Workload:

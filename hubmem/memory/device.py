@@ -1,5 +1,7 @@
 """What a process holds on a device outside the framework's allocator, and what the allocator keeps unused."""
 
+from dataclasses import dataclass
+
 from hubmem.memory.plan import Basis, Term
 from hubmem.memory.workload import Workload
 from hubmem.units import MIB
@@ -32,6 +34,21 @@ _RESERVED_BY_TRAINING = {
     ("qlora", False): (1.04, 1.09),
     ("qlora", True): (1.15, 1.24),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What engines ask of a device before they decide on settings.
+
+    Attributes:
+        memory_bytes: that the driver reports.
+        name: as the driver reports it.
+        compute_capability: such as 9.0; None where it is not known.
+    """
+
+    memory_bytes: int
+    name: str = ""
+    compute_capability: str | None = None
 
 
 def reserved_by_training(workload: Workload) -> tuple[float, float]:

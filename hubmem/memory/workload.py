@@ -70,6 +70,7 @@ class Workload:
             in transformers the first ones of accelerate's `device_map`; None for all.
         micro_batch: tokens llama.cpp computes at once (`-ub`).
         flash_attention: whether llama.cpp's attention runs in one kernel, without a matrix of scores.
+        compute_capability: of the devices, where their engine chooses kernels by it; None where it is not known.
     """
 
     engine: str = "transformers"
@@ -111,6 +112,7 @@ class Workload:
     gpu_layers: int | None = None
     micro_batch: int = 512
     flash_attention: bool = True
+    compute_capability: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse counts that mean nothing.

@@ -11,16 +11,12 @@ from tests.memory.engines.test_sglang import sizes, started
 from tests.memory.engines.test_token_pool import HYBRIDS as SGLANG_HYBRIDS
 from tests.memory.engines.test_token_pool import POOLS as SGLANG_POOLS
 from tests.memory.engines.test_token_pool import pool_of
-from tests.memory.engines.test_vllm import LOADED, STARTED, UNEXPLAINED, WEIGHTS, Start, gib_of
+from tests.memory.engines.test_vllm import LOADED, STARTED, WEIGHTS, Start, gib_of
 from tests.memory.test_cells import CELLS
 from tests.memory.test_engine_cache import HYBRIDS, NEEDED, POOLS, architecture_named, layout_of
 from tests.truth import Comparison
 
-REASONS = {
-    "gemma-3-27b-it": "0.2 GiB, as much as its vision tower's attention whole on each of four ranks, which vLLM's SigLIP"
-    " had where xformers was missing",
-    "Qwen2.5-7B-Instruct-AWQ": "unpacked into another layout on loading, whose padding is not published",
-}
+REASONS: dict[str, str] = {}
 _POOL_LEFT = "pool left by a start-up of vLLM or SGLang"
 
 
@@ -33,7 +29,7 @@ def rows() -> Iterator[Comparison]:
 
 
 def _vllm_starts() -> Iterator[Comparison]:
-    for start in (*LOADED, *(start for start, _ in UNEXPLAINED)):
+    for start in LOADED:
         yield _row(_name(start), "weights of a vLLM rank", "GiB", start.weights, gib_of(start.plan, *WEIGHTS))
     for start in STARTED:
         logged = [start.weights, start.outside, start.activations]

@@ -29,19 +29,27 @@ _FUSED = (
 )
 
 
-def block_bytes(sizes: Iterable[int]) -> int:
+def block_bytes(sizes: Iterable[int], *, uncut_from: int | None = None) -> int:
     """Bytes of the blocks that hold tensors of these sizes, made in this order and kept.
 
     The end of a segment is cut off and used for later tensors if it is larger than 1 MiB; else the tensor keeps it.
 
+    Args:
+        sizes: of the tensors.
+        uncut_from: bytes from which a tensor keeps its segment whole (`max_split_size`); None for no tensor.
+
     >>> block_bytes([135 * MIB]) // MIB, block_bytes([24 * MIB + MIB // 2]) / MIB
     (136, 24.5)
+    >>> block_bytes([24 * MIB + MIB // 2], uncut_from=20 * MIB) // MIB
+    26
     """
     free: list[int] = []
     total = 0
     for size in sizes:
         block = needed = round_up(size, _BLOCK_MULTIPLE)
-        if needed > _SMALL:
+        if uncut_from is not None and needed >= uncut_from:
+            block = _segment(needed)
+        elif needed > _SMALL:
             place = bisect_left(free, needed)
             block = free.pop(place) if place < len(free) else _segment(needed)
             if block - needed > _SMALL:

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Protocol
 
 from hubmem.errors import UsageError
+from hubmem.memory.device import Device
 from hubmem.memory.engines import llama_cpp, sglang, sglang_rules, transformers, vllm, vllm_profile
 from hubmem.memory.plan import Plan
 from hubmem.memory.sharding import Rank, stage_bounds
@@ -18,11 +19,11 @@ from hubmem.models.mixers import CachePolicy
 class Settle(Protocol):
     """Fills in what an engine decides by the device it finds."""
 
-    def __call__(self, workload: Workload, memory_bytes: int, *, a100: bool) -> Workload:
-        """The workload on a device with so much memory."""
+    def __call__(self, workload: Workload, device: Device) -> Workload:
+        """The workload on that device."""
 
 
-def _as_asked(workload: Workload, memory_bytes: int, *, a100: bool) -> Workload:  # noqa: ARG001 - decides nothing
+def _as_asked(workload: Workload, device: Device) -> Workload:  # noqa: ARG001 - decides nothing
     return workload
 
 

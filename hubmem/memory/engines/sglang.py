@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from hubmem.memory.device import context_term
+from hubmem.memory.device import Device, context_term
 from hubmem.memory.engines.sglang_rules import V05, Rules
 from hubmem.memory.engines.token_pool import TokenPool, token_pool
 from hubmem.memory.engines.vllm import Worker, without_drafts
@@ -43,12 +43,12 @@ def plan(rank: Rank, *, rules: Rules = V05) -> Plan:
     )
 
 
-def settled(workload: Workload, memory_bytes: int, *, a100: bool, rules: Rules = V05) -> Workload:  # noqa: ARG001 - all alike here
-    """The workload with the chunks and the fraction a server takes on a device with so much memory."""
+def settled(workload: Workload, device: Device, *, rules: Rules = V05) -> Workload:
+    """The workload with the chunks and the fraction a server takes on that device."""
     return replace(
         workload,
-        max_num_batched_tokens=workload.max_num_batched_tokens or rules.on(memory_bytes).chunk,
-        mem_fraction_static=rules.fraction(workload, memory_bytes),
+        max_num_batched_tokens=workload.max_num_batched_tokens or rules.on(device.memory_bytes).chunk,
+        mem_fraction_static=rules.fraction(workload, device.memory_bytes),
     )
 
 

@@ -5,25 +5,24 @@ Rules are those of vLLM 0.11 (its V1 engine) unless another version is named.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
-from math import prod
 
 from hubmem import dtypes
-from hubmem.memory.device import RESERVED_BY_INFERENCE, context_term
+from hubmem.memory.device import RESERVED_BY_INFERENCE, Device, context_term
 from hubmem.memory.engine_cache import BlockLayout, PagedCache, block_layout
+from hubmem.memory.engines import mxfp4
 from hubmem.memory.engines.blocks import block_bytes, kept_sizes
 from hubmem.memory.engines.vllm_profile import V1, Limits, Rules, bounds_of, profile_term
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.computation import Rotation
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
-from hubmem.memory.static import compute_dtype, held_bytes, weights_terms
+from hubmem.memory.static import GroupBytes, compute_dtype, held_bytes, weights_terms
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.mixers import Attention, LatentAttention
-from hubmem.units import GIB, format_binary, round_up
-from hubmem.weights.census import TensorGroup
+from hubmem.units import GIB, format_binary
 from hubmem.weights.roles import Role
 
 _UNKNOWN = "The layers of this model type are not known: weights only, without cache and profile run."
@@ -34,10 +33,10 @@ _TOWERS = (
     " in start-up logs of Qwen2.5-VL that took 3 to 5 GiB more."
 )
 
-# MXFP4 kernels fill the inputs of a matrix up to a multiple of this (quantization/mxfp4.py); its values come in
-# blocks of 32, two in a byte.
-_MXFP4_MULTIPLE = 256
-_MXFP4_VALUES = "_blocks"
+# Where Machete runs, and what it wants four times as wide. GPTQ's zero points, which all are alike, it leaves out.
+_MACHETE_CAPABILITY = "9.0"
+_ZERO_POINTS, _WIDER = (".qzeros", ".weight_zero_point"), 4
+_GPTQ_ONLY = ".g_idx"
 
 # Types whose positions have several axes (time, height, width): vLLM makes their table four times as long
 # (layers/rotary_embedding/mrope.py, cache_max_position_num).
@@ -46,6 +45,10 @@ _SEVERAL_AXES = frozenset({
     "qwen3_5_moe", "glm4v", "glm4v_moe", "ernie4_5_vl_moe",
 })  # fmt: skip
 _LONGER = 4
+# Ways to stretch positions (`rope_type`) after which its table is longer than the config says: as many times as long,
+# and with those of short texts beside it (rotary_embedding/linear_scaling_rope.py, phi3_long_rope_scaled_rope.py).
+_STRETCHED_AGAIN = frozenset({"linear", "dynamic"})
+_WITH_SHORT_ONES = frozenset({"longrope", "su"})
 
 # GiB by which memory outside the allocator grows during start-up (NCCL's buffers, kernels loaded late), by the
 # ranks of tensor parallelism from which a row holds: usual, least and most in published logs.
@@ -73,10 +76,15 @@ def plan(rank: Rank, *, rules: Rules = V1) -> Plan:
     )
 
 
-def settled(workload: Workload, memory_bytes: int, *, a100: bool, rules: Rules = V1) -> Workload:
-    """The workload with the limits of a step that a server takes on a device with so much memory."""
-    limits = Limits.of(workload, rules, memory_bytes, a100=a100)
-    return replace(workload, max_num_seqs=limits.sequences, max_num_batched_tokens=limits.tokens)
+def settled(workload: Workload, device: Device, *, rules: Rules = V1) -> Workload:
+    """The workload with the limits of a step that a server takes on that device."""
+    limits = Limits.of(workload, rules, device)
+    return replace(
+        workload,
+        max_num_seqs=limits.sequences,
+        max_num_batched_tokens=limits.tokens,
+        compute_capability=device.compute_capability,
+    )
 
 
 def stage_bounds(layers: int, workload: Workload) -> list[int]:
@@ -137,6 +145,7 @@ class Worker:
         yield from weights_terms(self.rank.census, self.rank.workload, self.rank)
         if self.rank.workload.weight_dtype is None:
             yield from self._padding()
+            yield from self._wide_zeros()
         yield from self._blocks()
         if self.rank.architecture:
             yield from self._positions(self.rank.architecture)
@@ -213,50 +222,106 @@ class Worker:
         )
 
     def _padding(self) -> Iterator[Term]:
-        """MXFP4 values whose rows are filled up: the one dimension every kernel fills, for all of them."""
-        filled = self.rank.nbytes(_filled_mxfp4_bytes)
+        """MXFP4 experts, filled up as their kernel wants them; Marlin's is another device's, and the fullest."""
+        workload = self.rank.workload
+        kernel = mxfp4.kernel_for(workload.compute_capability)
+        filled, most = (
+            self.rank.nbytes(partial(each.filled_bytes, tp=workload.tp)) for each in (kernel, mxfp4.MARLIN)
+        )
         if filled:
+            known = workload.compute_capability is not None
             yield Term(
                 name="weight padding",
                 nbytes=filled,
-                basis=Basis.ASSUMED,
-                formula=f"inputs of MXFP4 matrices filled up to a multiple of {_MXFP4_MULTIPLE}",
-                source="vLLM 0.11, quantization/mxfp4.py; which sides are filled depends on the kernel",
-                low=0,
-                high=2 * filled,
+                basis=Basis.DERIVED if known else Basis.ASSUMED,
+                formula=f"MXFP4 experts filled up for {kernel.name}: hidden size and width to multiples of"
+                f" {kernel.hidden} and {kernel.width}",
+                source="vLLM 0.11, quantization/mxfp4.py, create_weights",
+                low=filled,
+                high=filled if known else max(filled, most),
             )
+
+    def _wide_zeros(self) -> Iterator[Term]:
+        """What Machete's zero points, as wide as scales, have beyond those of the files."""
+        wider = self.rank.nbytes(self._held) - self.rank.nbytes(self._stored)
+        if wider:
+            yield Term(
+                name="zero points",
+                nbytes=wider,
+                basis=Basis.DERIVED,
+                formula="of 4 bits each in the files, and 16 in the kernel for compute capability"
+                f" {_MACHETE_CAPABILITY}",
+                source="vLLM 0.31, kernels/linear/mixed_precision/machete.py, process_weights_after_loading",
+            )
+
+    @property
+    def _stored(self) -> GroupBytes:
+        return held_bytes(self.rank.census, self.rank.workload)
+
+    @property
+    def _held(self) -> GroupBytes:
+        """Bytes of a group once kernels have it as they want it."""
+        stored = self._stored
+        if not self.rules.machete_awq or self.rank.workload.compute_capability != _MACHETE_CAPABILITY:
+            return stored
+        if any(group.template.endswith(_GPTQ_ONLY) for group in self.rank.census.kinds):
+            return stored
+        return lambda group: stored(group) * (_WIDER if group.template.endswith(_ZERO_POINTS) else 1)
 
     def _blocks(self) -> Iterator[Term]:
         """What the allocator's blocks have beyond the weights in them."""
         if _is_made_on_loading(self.rank.workload.weight_dtype):
             return
-        sizes = kept_sizes(self.rank, held_bytes(self.rank.census, self.rank.workload))
-        beyond = block_bytes(sizes) - sum(sizes)
+        sizes = kept_sizes(self.rank, self._held)
+        beyond = block_bytes(sizes, uncut_from=self.rules.uncut_from) - sum(sizes)
         if beyond:
             yield Term(
                 name="allocator blocks",
                 nbytes=beyond,
                 basis=Basis.DERIVED,
                 formula=f"segments of a multiple of 2 MiB, or 20 MiB, for {len(sizes):,} tensors; less than 1 MiB"
-                " at the end of one is not used",
+                f" at the end of one is not used{self._uncut}",
                 source="PyTorch 2.8, CUDACachingAllocator.cpp; matrices joined as in vLLM 0.11",
             )
 
+    @property
+    def _uncut(self) -> str:
+        least = self.rules.uncut_from
+        return f", nor any of a tensor's from {format_binary(least)} on" if least else ""
+
     def _positions(self, architecture: Architecture) -> Iterator[Term]:
-        """Sines and cosines: positions × rotary dimensions × e, twice where windows have another base."""
+        """Sines and cosines: positions × rotary dimensions × e, and once more where windows have another base."""
         computation = computation_of(architecture, self.rank.census)
-        rotary, positions = _rotary_dim(architecture), architecture.max_context or 0
+        rotary, positions = _rotary_dim(architecture), _tabled_positions(architecture)
         if computation.rotation is Rotation.NONE or not rotary * positions:
             return
-        positions *= _LONGER if architecture.model_type in _SEVERAL_AXES else 1
-        tables, itemsize = 1 + computation.window_positions, self.itemsize(architecture)
+        windows = (architecture.max_context or 0) * computation.window_positions
+        itemsize = self.itemsize(architecture)
+        tabled = (
+            f"({positions:,} positions + {windows:,} of windows)" if windows else f"{positions:,} positions"
+        )
         yield Term(
             name="rotary positions",
-            nbytes=tables * positions * rotary * itemsize,
+            nbytes=(positions + windows) * rotary * itemsize,
             basis=Basis.DERIVED,
-            formula=f"{tables} × {positions:,} positions × {rotary} × {itemsize} B",
+            formula=f"{tabled} × {rotary} × {itemsize} B",
             source="vLLM 0.11, model_executor/layers/rotary_embedding, cos_sin_cache; whole on every rank",
         )
+
+
+def _tabled_positions(architecture: Architecture) -> int:
+    """Positions for which full attention has sines and cosines.
+
+    vLLM takes the config's number of positions for one before they are stretched, though most configs mean one after.
+    """
+    positions, stretch = architecture.max_context or 0, architecture.switches.stretch
+    if architecture.model_type in _SEVERAL_AXES:
+        return _LONGER * positions
+    if stretch is None:
+        return positions
+    if stretch.kind in _STRETCHED_AGAIN:
+        return int(positions * stretch.factor)
+    return positions + (stretch.trained or 0) * (stretch.kind in _WITH_SHORT_ONES)
 
 
 def _is_made_on_loading(weight_dtype: str | None) -> bool:
@@ -284,13 +349,6 @@ def _rotary_dim(architecture: Architecture) -> int:
     attention = architecture.attention
     if isinstance(attention, LatentAttention):
         return attention.rope_dim
-    return attention.key_dim if isinstance(attention, Attention) else 0
-
-
-def _filled_mxfp4_bytes(group: TensorGroup) -> int:
-    """Bytes added to the values of a group: shape [experts, outputs, blocks, 16], 32 inputs a block."""
-    if group.role is not Role.EXPERTS or not group.template.endswith(_MXFP4_VALUES):
-        return 0
-    inputs = 2 * prod(group.shape[-2:])
-    filled = round_up(inputs, _MXFP4_MULTIPLE)
-    return group.nbytes * (filled - inputs) // inputs
+    part = architecture.switches.rotated_part
+    whole = attention.key_dim if isinstance(attention, Attention) else 0
+    return whole if part is None else int(whole * part)

@@ -8,6 +8,7 @@ goes to, e bytes of an element.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hubmem.memory.device import Device
 from hubmem.memory.plan import Basis, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts, Layer
@@ -43,6 +44,8 @@ class Rules:
         whole_prompts: whether a prompt of up to 32,768 tokens is one step, and not chunks of `tokens`.
         compiles: whether the model is compiled, unless graphs are off.
         counts_graphs: whether an estimate of CUDA graphs is taken out of the pool.
+        uncut_from: bytes from which a tensor keeps its allocator's segment whole; None where it never does.
+        machete_awq: whether AWQ weights go to the kernel Machete where a device has it.
     """
 
     version: str
@@ -54,6 +57,8 @@ class Rules:
     whole_prompts: bool = False
     compiles: bool = True
     counts_graphs: bool = False
+    uncut_from: int | None = None
+    machete_awq: bool = False
 
 
 # The engine called V0, the default before 0.8.
@@ -66,7 +71,9 @@ V0 = Rules(
     compiles=False,
 )
 V1 = Rules(version="0.11", since="0.8")
-WITH_GRAPHS = Rules(version="0.21", since="0.21", counts_graphs=True)
+# While weights are loaded, `max_split_size_mb` is 20 (vllm-project/vllm#41268). AWQ takes one of the kernels for mixed
+# precision (vllm-project/vllm#36505).
+WITH_GRAPHS = Rules(version="0.21", since="0.21", counts_graphs=True, uncut_from=20 * MIB, machete_awq=True)
 
 _LONGEST_WHOLE_PROMPT = 32768
 # Sequences and tokens of a step: a server's on an ordinary device, those of `LLM` on a large one.
@@ -88,27 +95,29 @@ class Limits:
     known: bool = True
 
     @classmethod
-    def of(
-        cls, workload: Workload, rules: Rules, memory_bytes: int | None = None, *, a100: bool = False
-    ) -> "Limits":
+    def of(cls, workload: Workload, rules: Rules, device: Device | None = None) -> "Limits":
         """As the user set them, else as a server sets them on that device, or on a small one if none is known.
 
-        >>> Limits.of(Workload(), V1, 80 * 2**30)
+        >>> Limits.of(Workload(), V1, Device(memory_bytes=80 * 2**30))
         Limits(sequences=1024, tokens=8192, known=True)
-        >>> Limits.of(Workload(max_num_seqs=16), V1, 24 * 2**30)
+        >>> Limits.of(Workload(max_num_seqs=16), V1, Device(memory_bytes=24 * 2**30))
         Limits(sequences=16, tokens=2048, known=True)
         >>> Limits.of(Workload(context=30000), V0).tokens
         30000
         """
-        large = memory_bytes is not None and memory_bytes >= _LARGE_DEVICE and not a100
+        large = device is not None and device.memory_bytes >= _LARGE_DEVICE and not _is_a100(device)
         tokens = rules.tokens_on_large if large else rules.tokens
         if rules.whole_prompts and workload.context <= _LONGEST_WHOLE_PROMPT:
             tokens = max(tokens, workload.context)
         return cls(
             sequences=workload.max_num_seqs or (rules.sequences_on_large if large else rules.sequences),
             tokens=workload.max_num_batched_tokens or tokens,
-            known=memory_bytes is not None or bool(workload.max_num_seqs and workload.max_num_batched_tokens),
+            known=device is not None or bool(workload.max_num_seqs and workload.max_num_batched_tokens),
         )
+
+
+def _is_a100(device: Device) -> bool:
+    return "a100" in device.name.lower()
 
 
 def bounds_of(workload: Workload, limits: Limits) -> tuple[Limits, Limits]:

@@ -32,6 +32,21 @@ def test_a_tensor_has_the_block_that_the_allocator_gives_it(sizes: list[int], nb
     assert block_bytes(sizes) == nbytes
 
 
+@pytest.mark.parametrize(
+    ("sizes", "nbytes"),
+    [
+        pytest.param([21 * MIB], 22 * MIB, id="its segment whole"),
+        pytest.param([41 * MIB // 2, MIB * 3 // 2], 22 * MIB + MIB * 3 // 2, id="whose end nobody else gets"),
+        pytest.param([19 * MIB], 20 * MIB, id="an end too small to cut off"),
+        pytest.param([9 * MIB, 19 * MIB // 2], 37 * MIB // 2, id="a smaller one's end is cut off"),
+    ],
+)
+def test_a_tensor_of_20_mib_keeps_its_segment_where_none_is_cut_from_there(
+    sizes: list[int], nbytes: int
+) -> None:
+    assert block_bytes(sizes, uncut_from=20 * MIB) == nbytes
+
+
 @given(st.lists(st.integers(1, 64 * MIB), max_size=40))
 def test_blocks_hold_their_tensors_and_waste_no_more_than_1_mib_each(sizes: list[int]) -> None:
     assert 0 <= block_bytes(sizes) - sum(sizes) <= len(sizes) * (MIB + 512)

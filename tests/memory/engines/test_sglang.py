@@ -1,6 +1,7 @@
 """Predicted start-ups of SGLang against lines of public start-up logs."""
 
 import pytest
+from hubmem.memory.device import Device
 from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.engines.sglang_rules import V05
 from hubmem.memory.inference import plan_inference
@@ -90,7 +91,7 @@ def test_a_fraction_that_is_set_holds_whatever_the_ranks() -> None:
 
 @pytest.mark.parametrize(("memory_gib", "chunk"), [(22, 2048), (48, 4096), (80, 8192), (180, 16384)])
 def test_a_small_device_gets_smaller_chunks(memory_gib: int, chunk: int) -> None:
-    workload = engine_of("sglang").settle(Workload(engine="sglang"), memory_gib * GIB, a100=False)
+    workload = engine_of("sglang").settle(Workload(engine="sglang"), Device(memory_bytes=memory_gib * GIB))
     assert workload.max_num_batched_tokens == chunk
     plan = plan_inference(LLAMA, TENSORS, workload)
     assert sizes(plan, "activations") == 2 * chunk * (3 * 28672 + 4 * 8192) + 32 * 2**20
