@@ -152,7 +152,8 @@ class _Model:
     def _layers(self, stack: Stack, side: str) -> Iterator[Segment]:
         arithmetic = stack.arithmetic
         itemsize = stream_itemsize(stack.computation, arithmetic)
-        x = Storage("layer's input", "h", stack.architecture.hidden_size, itemsize, Extent.STREAM)
+        width = stack.computation.versions * stack.architecture.hidden_size
+        x = Storage("layer's input", "h", width, itemsize, Extent.STREAM)
         masks = stack.masks()
         biases = tuple(held for held in stack.referred() if held.extent in _BIASES)
         for number, block in enumerate(stack.blocks()):
