@@ -37,7 +37,7 @@ _Part = Callable[[Tape, Block, Value, list[Value]], Value]
 def trace_layer(block: Block, arithmetic: Arithmetic, *, input_needs_grad: bool = True) -> Trace:
     """What one layer keeps, and what is alive while it runs forward and backward.
 
-    The first layer of a model with LoRA alone gets an input that wants no gradient.
+    Layers before the first adapter get an input that wants no gradient.
     """
     tape = Tape(arithmetic)
     block = _with_parts_to_run(block)
@@ -219,7 +219,7 @@ def _recurrence(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
             step(tape, mixer)
         scanned = unary(tape, convolved, "scan", saves_input=True)
         gated = multiply(tape, scanned, part, "gated")
-        return linear(tape, gated, "o_proj", "h", block.hidden)
+        return linear(tape, gated, "out_proj", "h", block.hidden)
 
 
 def _both(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:

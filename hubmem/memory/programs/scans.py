@@ -75,7 +75,7 @@ def delta_rule(tape: Tape, mixer: Recurrence, x: Value, hidden: int) -> Value:
         scanned = _scan_by_delta_rule(tape, mixer, q, k, v)
         held.append(scanned)
         normed = _normed_then_gated(tape, scanned, gate)
-        return linear(tape, normed, "o_proj", "h", hidden)
+        return linear(tape, normed, "out_proj", "h", hidden)
 
 
 def _scan_by_delta_rule(tape: Tape, mixer: Recurrence, q: Value, k: Value, v: Value) -> Value:
@@ -89,7 +89,7 @@ def _scan_by_delta_rule(tape: Tape, mixer: Recurrence, q: Value, k: Value, v: Va
         with tape.holding(q, k):
             strengthened_v = unary(tape, v, "β·v", saves_input=True)
             strengthened_k = unary(tape, k, "β·k", saves_input=True)
-            decay = _pairwise_decay(tape, mixer)
+            decay = _pairwise_decay(tape, mixer, v)
             system = multiply(tape, _pairs(tape, mixer, strengthened_k, k), decay, "system")
             within = multiply(tape, _pairs(tape, mixer, q, k), decay, "attention within chunks")
             decayed_k = unary(tape, strengthened_k, "decayed β·k", saves_input=True)
@@ -147,7 +147,7 @@ def chunked_scan(tape: Tape, mixer: Recurrence, x: Value, hidden: int) -> Value:
         scanned = _scan_of_states(tape, mixer, value, into, out)
         held.append(scanned)
         normed = cast(tape, _gated_then_normed(tape, scanned, gate), itemsize)
-        return linear(tape, normed, "o_proj", "h", hidden)
+        return linear(tape, normed, "out_proj", "h", hidden)
 
 
 def _scan_of_states(tape: Tape, mixer: Recurrence, x: Value, b: Value, c: Value) -> Value:
@@ -159,7 +159,7 @@ def _scan_of_states(tape: Tape, mixer: Recurrence, x: Value, b: Value, c: Value)
         with tape.holding(x, b, c):
             stepped = unary(tape, x, "Δ·x", saves_input=True)
             x, b, c = (pad(tape, value) for value in (stepped, b, c))
-        decay = _segment_sums(tape, mixer)
+        decay = _segment_sums(tape, mixer, x)
         held += [x, b, c, decay]
         pairs = _pairs(tape, mixer, copy(tape, c, "C by head"), copy(tape, b, "B by head"))
         weights = multiply(tape, pairs, decay, "C·Bᵀ·decay")
@@ -191,7 +191,7 @@ def selective_scan(tape: Tape, mixer: Recurrence, x: Value, hidden: int) -> Valu
         skipped = add(tape, scanned, cast(tape, unary(tape, convolved, "D·x"), FLOAT32), "output + D·x")
         opened = unary(tape, gate, "silu(gate)", saves_input=True)
         gated = cast(tape, multiply(tape, skipped, opened, "gated"), x.itemsize)
-        return linear(tape, gated, "o_proj", "h", hidden)
+        return linear(tape, gated, "out_proj", "h", hidden)
 
 
 def _scan_token_by_token(tape: Tape, mixer: Recurrence, x: Value, step_size: Value) -> Value:
@@ -219,24 +219,24 @@ def _spread(tape: Tape, mixer: Recurrence, x: Value) -> Value:
     return tape.run("repeat", (x,), (storage,))[0]
 
 
-def _segment_sums(tape: Tape, mixer: Recurrence) -> Value:
+def _segment_sums(tape: Tape, mixer: Recurrence, x: Value) -> Value:
     """The decay between all pairs of a chunk: spread, masked, summed, masked again, its exponential kept."""
     spread = Storage("spread", "m·u", mixer.heads * mixer.chunk, FLOAT32, Extent.CHUNKED)
-    (masked,) = tape.run("mask", (_steps(tape),), (spread,))
+    (masked,) = tape.run("mask", (_steps(x),), (spread,))
     with tape.holding(masked):
         sums = unary(tape, unary(tape, masked, "sums"), "masked sums")
     return unary(tape, sums, "decay", saves_output=True)
 
 
-def _pairwise_decay(tape: Tape, mixer: Recurrence) -> Value:
+def _pairwise_decay(tape: Tape, mixer: Recurrence, x: Value) -> Value:
     difference = Storage("differences", "m·u", mixer.heads * mixer.chunk, FLOAT32, Extent.CHUNKED)
-    (differences,) = tape.run("differences", (_steps(tape),), (difference,))
+    (differences,) = tape.run("differences", (_steps(x),), (difference,))
     return unary(tape, unary(tape, differences, "masked"), "decay", saves_output=True)
 
 
-def _steps(tape: Tape) -> Value:
+def _steps(x: Value) -> Value:
     """Each head's step for each token: too few numbers to count."""
-    return Value(Storage("steps", "m", 0, FLOAT32, Extent.CHUNKED), 0, needs_grad=tape.arithmetic.trains)
+    return Value(Storage("steps", "m", 0, FLOAT32, Extent.CHUNKED), 0, needs_grad=x.needs_grad)
 
 
 def _states(tape: Tape, mixer: Recurrence, reads: list[Value]) -> Value:

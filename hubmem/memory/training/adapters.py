@@ -44,7 +44,7 @@ _PLACES: tuple[tuple[str, str], ...] = (
 
 # Layers whose programs call them as their classes do: Gemma's inputs of layers, AltUp, LAuReL, Zamba's.
 _BY_THEIR_NAMES = re.compile(
-    r"\.(per_layer_\w+|altup_\w+|modality_router|\w+_coefs|linear_left|linear_right|linear)(\.\d+)?$"
+    r"\.(per_layer_\w+|altup_\w+|modality_router|\w+_coefs|linear_left|linear_right|(?<=\d\.)linear)(\.\d+)?$"
 )
 
 
@@ -172,10 +172,10 @@ def place_of(group: TensorGroup) -> str:
     module = _module(group)
     if own := _BY_THEIR_NAMES.search(module):
         return own[1]
-    if group.role is Role.HEAD:
-        return "transform"
-    if group.role is Role.ROUTER:
-        return "router"
+    if group.role in (Role.HEAD, Role.ROUTER):
+        return "transform" if group.role is Role.HEAD else "router"
+    if group.role is Role.RECURRENT:
+        return "out_proj" if re.search(r"(out|o_proj|out_proj)$", module) else "in_proj"
     if group.role is Role.EXPERTS:
         return EXPERTS_DOWN if module.endswith(("down_proj", "w2")) else EXPERTS_GATE_UP
     for place, pattern in _PLACES:
