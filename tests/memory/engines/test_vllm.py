@@ -159,6 +159,11 @@ LOADED = [
         model="deepseek-ai/DeepSeek-R1-Distill-Qwen-14B", workload={"tp": 2}, weights=13.9476,
         source="vllm-project/vllm#13061",
     ),
+    # Every stage has an embedding and a head.
+    Start(
+        model="Qwen/Qwen3-30B-A3B-Instruct-2507", workload={"tp": 4, "pp": 2}, weights=7.3272,
+        source="public log, GH200, 0.10",
+    ),
     # From 0.21 on a tensor of 20 MiB or more keeps its whole segment.
     Start(version="0.24", model="Qwen/Qwen3-8B", weights=15.27, source="public log, RTX 5090"),
     Start(version="0.27", model="Qwen/Qwen2.5-3B-Instruct", weights=5.79, source="public log"),
