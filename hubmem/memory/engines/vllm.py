@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from itertools import accumulate
 
 from hubmem import dtypes
-from hubmem.memory.device import RESERVED_BY_INFERENCE, Device, context_term
+from hubmem.memory.device import RESERVED_BY_INFERENCE, Device, context_term, workspace_bytes
 from hubmem.memory.engine_cache import BlockLayout, PagedCache, block_layout
 from hubmem.memory.engines import mxfp4
 from hubmem.memory.engines.blocks import block_bytes, kept_sizes
@@ -170,6 +170,7 @@ class Worker:
                 self.limits,
                 bounds_of(self.rank.workload, self.limits),
                 itemsize=self.itemsize(self.rank.architecture),
+                workspace=workspace_bytes(self.rank.workload.compute_capability),
                 eager=self.is_eager,
                 samples=self.rank.stage.last,
             )
