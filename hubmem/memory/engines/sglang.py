@@ -70,11 +70,11 @@ def _loaded_kernels() -> Term:
     """What the driver sees beside weights that have been loaded: SGLang counts free memory, not tensors."""
     return Term(
         name="loaded kernels",
-        nbytes=103 * MIB,
+        nbytes=84 * MIB,
         basis=Basis.ASSUMED,
-        formula="weights in four start-up logs, less their tensors",
+        formula="weights in five start-up logs, less their tensors",
         source="range of published start-up logs",
-        low=51 * MIB,
+        low=31 * MIB,
         high=133 * MIB,
     )
 
