@@ -97,9 +97,10 @@ TRAINING = [row for row in ROWS if row["mode"] == "training"]
 PARTLY_FLOAT32 = ("ernie4_5_moe",)
 # LOMO's step is a part of the backward.
 STEPPED = [row for row in TRAINING if row["optimizer"] != "lomo"]
-# LLaVA reads its images off the last layer but one of a tower, and no language model reads SigLIP's pooled output:
-# what comes after gets no gradient.
-WHOLE = [row for row in STEPPED if row["family"] not in ("llava", "gemma3", "paligemma", *PARTLY_FLOAT32)]
+# LLaVA reads its images off the last layer but one of a tower, others off the last before its norm, and no language
+# model reads SigLIP's pooled output: what comes after gets no gradient.
+PARTLY_TRAINED = ("llava", "llava_next", "llava_onevision", "aya_vision", "gemma3", "paligemma")
+WHOLE = [row for row in STEPPED if row["family"] not in (*PARTLY_TRAINED, *PARTLY_FLOAT32)]
 INFERENCE = [row for row in ROWS if row["mode"] == "inference"]
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from hubmem.errors import UsageError
 from hubmem.memory.programs.computation import Computation
 from hubmem.memory.programs.families import computation_of
+from hubmem.memory.programs.heads import trace_projection
 from hubmem.memory.programs.stacks import Stack
-from hubmem.memory.programs.tape import Arithmetic, Extent, Storage
+from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Trace
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
 from hubmem.models.sights import Seen
@@ -57,7 +58,7 @@ class Images:
             architecture=self.tower.body,
             computation=self.computation,
             workload=replace(self.workload, batch=self.pictures, padded=False, full_logits=True),
-            layers=self.tower.body.layers,
+            layers=self.tower.trained,
             arithmetic=replace(self.arithmetic, batched=self.pictures > 1),
             tokens=self.positions,
             keys=self.positions,
@@ -88,15 +89,26 @@ class Images:
         return self.count * self.seen.features
 
     @property
+    def projection(self) -> Trace:
+        """From the tower's output to features; what patches of one are put side by side is as wide as all of them."""
+        tower = self.tower
+        merged = self.seen.crops * self.seen.patches // self.seen.features if tower.merges else 1
+        norms = self.computation if tower.merges else None
+        inner = tower.inner or self.hidden
+        return trace_projection(merged * self.width, inner, self.hidden, self.arithmetic, norms=norms)
+
+    @property
     def held(self) -> tuple[Storage, ...]:
         """What the model refers to until it returns: the tower's output, and as tokens once more when joined."""
         output, features = self.pictures * self.positions * self.width, self.features * self.hidden
         e = self.arithmetic.itemsize
-        return (
-            Storage("tower's output", "patches·h", output, e, Extent.ONCE),
-            Storage("image features", "image tokens·h", features, e, Extent.ONCE),
-            Storage("image features, joined", "image tokens·h", features, e, Extent.ONCE),
-        )
+        handed = [Storage("tower's output", "patches·h", output, e, Extent.ONCE)] * self.tower.outputs
+        names = ["image features", "image features, joined"][: 1 + self.tower.joined]
+        each = [Storage(name, "image tokens·h", features, e, Extent.ONCE) for name in names]
+        if self.tower.deepstack:
+            # An early layer's output is copied before the features are added to it.
+            handed.append(Storage("output of the layer before", "h", self.hidden, e, Extent.STREAM))
+        return (*handed, *(each * (1 + self.tower.deepstack)))
 
 
 def images_of(

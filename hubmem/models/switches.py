@@ -58,6 +58,7 @@ class Switches:
         rotates: whether it speaks of rotation.
         rotated_part: of each head, which rotation turns.
         stretch: how rotation is stretched over more positions; of full layers, where windows have another.
+        rotates_by_place: whether positions are of three axes, time, height and width (Qwen2-VL).
         attends_to_positions: whether scores have parts of relative positions of their own (DeBERTa).
         numbers_positions: whether it says how many positions there are.
         upcasts_softmax: whether attention takes its softmax in float32.
@@ -73,6 +74,7 @@ class Switches:
     rotates: bool | None = None
     rotated_part: float | None = None
     stretch: Stretch | None = None
+    rotates_by_place: bool = False
     attends_to_positions: bool = False
     numbers_positions: bool = False
     upcasts_softmax: bool | None = None
@@ -102,6 +104,7 @@ def read_switches(config: Config) -> Switches:
         rotates=_rotates(config),
         rotated_part=_rotated_part(config),
         stretch=_stretch(config),
+        rotates_by_place=_rotates_by_place(config),
         attends_to_positions=config.has_value("pos_att_type"),
         numbers_positions=any(map(config.has_value, _POSITIONS)),
         upcasts_softmax=_upcasts_softmax(config),
@@ -122,6 +125,10 @@ def _activation(config: Config) -> str | None:
 
 def _rotates(config: Config) -> bool:
     return any(config.has_value(key) for key in config.known_keys() if _ROTATION.search(key))
+
+
+def _rotates_by_place(config: Config) -> bool:
+    return any("mrope_section" in (config.mapping(key) or {}) for key in ("rope_parameters", "rope_scaling"))
 
 
 def _upcasts_softmax(config: Config) -> bool | None:

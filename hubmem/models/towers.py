@@ -6,7 +6,7 @@ Source: transformers 5.23, models/*/modeling_*.py.
 from dataclasses import dataclass
 
 from hubmem.errors import MalformedConfig
-from hubmem.models.architecture import Architecture, Dense
+from hubmem.models.architecture import Architecture, Dense, Layer
 from hubmem.models.config import Config
 from hubmem.models.dimensions import hidden_size, refuse_remainder
 from hubmem.models.mixers import Attention, Mixer
@@ -28,6 +28,12 @@ class Tower:
         class_tokens: positions of its sequence that are no patches.
         pixel_values: numbers of a pixel: its colours, in each frame it is repeated in.
         sight: what an image becomes.
+        outputs: tensors of its output's size that the model refers to until it returns.
+        joined: whether features of all images are then copied into one tensor.
+        merges: whether patches of a feature are put side by side, and go through a norm before they are projected.
+        inner: width between the two matrices of that projection; 0 for the language model's.
+        unused: layers after the one whose output becomes features.
+        deepstack: layers before it whose outputs become features too, which early layers of the language model add.
         assumed: whether settings that its sight depends on are its family's, the repo's own not being known.
     """
 
@@ -35,7 +41,19 @@ class Tower:
     class_tokens: int = 0
     pixel_values: int
     sight: Sight
+    outputs: int = 1
+    joined: bool = True
+    merges: bool = False
+    inner: int = 0
+    unused: int = 0
+    deepstack: int = 0
     assumed: bool = False
+
+    @property
+    def trained(self) -> tuple[Layer, ...]:
+        """The layers that what is read of it depends on."""
+        layers = self.body.layers if self.body else ()
+        return layers[: max(0, len(layers) - self.unused)]
 
 
 def read_tower(config: Config, settings: Config | None = None) -> Tower | None:
@@ -57,10 +75,27 @@ def read_tower(config: Config, settings: Config | None = None) -> Tower | None:
             class_tokens=class_tokens(vision),
             pixel_values=_COLOURS * (vision.optional_positive("temporal_patch_size") or 1),
             sight=sight,
+            outputs=_OUTPUTS.get(config.model_type, 1),
+            joined=config.model_type not in _UNJOINED,
+            merges=config.model_type in _MERGING,
+            inner=_inner(vision) if config.model_type in _INNER_AS_MERGED else 0,
+            unused=_unused(config),
+            deepstack=len(vision.integers("deepstack_visual_indexes") or ()),
             assumed=settings is None and depends_on_settings(sight),
         )
     except MalformedConfig:
         return None
+
+
+def _inner(vision: Config) -> int:
+    return vision.positive("spatial_merge_size") ** 2 * _width(vision)
+
+
+def _unused(config: Config) -> int:
+    """Layers after the one that is read, which is counted from the last; none where several are."""
+    if config.sequence("vision_feature_layer") is not None:
+        return 0
+    return max(0, -1 - (config.optional_integer("vision_feature_layer") or -1))
 
 
 def _vision(config: Config) -> Config | None:
@@ -111,4 +146,9 @@ _KNOWN = _GATED | {
     "clip_vision_model", "idefics3_vision", "internvl_vision", "qwen2_vl_vision", "qwen3_vl_moe_vision",
     "qwen3_vl_vision", "siglip_vision_model", "smolvlm_vision",
 }  # fmt: skip
+# Where it is not one: what is read of a tower, beside its last layer's output or that after a norm.
+_OUTPUTS = {"llava": 2, "llava_next": 2, "llava_onevision": 2, "aya_vision": 2}
+_UNJOINED = frozenset({"aya_vision", "gemma3", "llama4", "paligemma"})
+_INNER_AS_MERGED = frozenset({"qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"})
+_MERGING = _INNER_AS_MERGED | {"aya_vision", "internvl"}
 _STACK = Stack(pattern=all_of(FULL), mixers={FULL: _attention}, feed_forward=_feed_forward)

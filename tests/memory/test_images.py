@@ -52,6 +52,42 @@ def test_a_prompt_with_an_image_holds_its_pixels_and_what_it_became() -> None:
     assert more == pixels + output + 2 * features
 
 
+@pytest.mark.parametrize(
+    ("facts", "more"),
+    [
+        ({"outputs": 2}, 2 * PATCHES * WIDTH),
+        ({"joined": False}, -2 * TOKENS * 256),
+        # Two features of each, and an early layer's output before they are added to it.
+        ({"deepstack": 1}, 2 * 2 * TOKENS * 256 + 2 * 8192 * 256),
+    ],
+)
+def test_what_a_model_refers_to_of_its_images_is_its_familys(facts: dict[str, Any], more: int) -> None:
+    workload = replace(ONE, context=8192)
+    other = replace(SEEING, tower=replace(TOWER, **facts))
+    assert _held(other, workload, "prefill") - _held(SEEING, workload, "prefill") == more
+
+
+def _kept(**facts: Any) -> str:
+    tower = replace(TOWER, **facts)
+    plan = plan_training(replace(SEEING, tower=tower), _seeing(), replace(ONE, train="full"))
+    (kept,) = {term.formula for term in plan.terms if term.name == "activations kept"}
+    return kept
+
+
+def test_layers_that_nothing_is_read_from_keep_nothing() -> None:
+    assert "2 × vision layer" in _kept(unused=1)
+
+
+def test_each_layer_whose_output_becomes_features_has_a_projection() -> None:
+    assert "3 × projection of images" in _kept(deepstack=2)
+
+
+def test_patches_put_side_by_side_are_projected_at_the_width_of_all() -> None:
+    """Through a norm, whose input is kept besides."""
+    assert f"4 × {4 * WIDTH:,}" in _kept(merges=True)
+    assert f"2 × {WIDTH:,} + 4 × 256" in _kept()
+
+
 def test_many_images_make_their_tower_the_peak_of_a_prompt() -> None:
     plan = plan_inference(SEEING, TENSORS, replace(ONE, images=2))
     assert plan.deciding.name.startswith("images: ")

@@ -98,6 +98,26 @@ def test_a_tower_may_bear_the_whole_models_name() -> None:
     assert len(_body("qwen3_vl", named).layers) == 27
 
 
+@pytest.mark.parametrize(
+    ("facts", "unused"),
+    [
+        ({"vision_feature_layer": -2}, 1),
+        ({"vision_feature_layer": -1}, 0),
+        ({}, 1),
+        ({"vision_feature_layer": [-2, -5, 6]}, 0),
+        ({"vision_feature_layer": 3}, 0),
+    ],
+)
+def test_layers_after_the_one_that_is_read_are_unused(facts: dict[str, Any], unused: int) -> None:
+    """LLaVA's class reads the last but one where the config says nothing."""
+    assert _tower("llava", CLIP, **facts).unused == unused
+
+
+def test_qwen3_vl_hands_over_features_of_early_layers_too() -> None:
+    deep = _tower("qwen3_vl", {"deepstack_visual_indexes": [8, 16, 24]})
+    assert (deep.deepstack, deep.merges, deep.inner) == (3, True, 4 * 1152)
+
+
 def test_a_model_whose_images_are_not_known_has_no_tower() -> None:
     assert _read("blip-2", CLIP).tower is None
 

@@ -181,6 +181,7 @@ def _workload(row: Row, architecture: Architecture) -> Workload:
         context=written if architecture.encoder else tokens,
         encoder_context=tokens if architecture.encoder else None,
         images=_facts().get(row["model"], {}).get("images", 0),
+        image_size=_facts().get(row["model"], {}).get("image_size", "1024x1024"),
         attention="eager" if row["attention"] == "eager" else "sdpa",
         padded=row["padded"] == "True",
         full_logits=row["full_logits"] == "True",

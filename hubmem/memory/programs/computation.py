@@ -29,8 +29,6 @@ class Residual(Enum):
     AFTER_SUM = "after each sum"
     PARALLEL = "one before both, which run side by side"
     PARALLEL_TWO = "one before each, which run side by side"
-    OVER_VERSIONS = "before and after each, beside a part of low rank, over one of a token's versions (AltUp)"
-    INTO_RECURRENCE = "as the first, but what both make is added to the input of a recurrence alone (Zamba)"
 
 
 class Projection(Enum):
@@ -157,8 +155,6 @@ class Computation:
         head_norm: how those are computed, where not as the others.
         value_norm: how values are normed, if they are.
         layer_inputs: width of what each layer is given of each token beside the residual stream (Gemma 4).
-        versions: of each token in the residual stream, all but one of which pass a layer by (AltUp).
-        side_rank: of the part beside attention (LAuReL).
         adapts_experts: whether PEFT takes router and experts for linear layers.
         shared_gated: whether what a shared expert makes of a token is multiplied by a learned number.
         runs_all_experts: whether every token goes through every expert, most of them weighed with zero.
@@ -167,9 +163,9 @@ class Computation:
         gate: what attention's output is multiplied by.
         inner_norms: whether there is a norm before the last matrix of attention and of the MLP (BitNet).
         attention_held: whether a layer refers to attention's output until it returns.
+        outputs_joined: whether attention runs sequence by sequence, whose outputs are then copied into one tensor.
         norms_held: whether a layer refers to all its norms' outputs until it returns.
         mlp_input_held: whether the MLP's input lives until the MLP returns.
-        gate_held: whether gate and up projection live until the MLP returns, too.
         pixels_cast: whether a model refers to pixels in its own dtype, too, while its tower runs.
         scales_parts: whether what attention and MLP make is multiplied by a learned vector (layer scale).
         returns_probabilities: whether a layer returns attention probabilities, which its model then refers to
@@ -178,6 +174,9 @@ class Computation:
         logits_softcap: whether logits go through tanh.
         embeddings_held: tensors of the embeddings' size that a decoder refers to until it returns.
         window_positions: whether layers with a window have sines and cosines of another base.
+        convolved_stream: whether the residual stream begins as a convolution's output, which autocast halves.
+        own_positions: whether sines and cosines are made for each sequence, as of places in an image.
+        positions_float32: whether they stay in float32.
         learned_positions: whether it refers to a row for each position too.
         convolved_input: whether an encoder reads frames through two convolutions, the second of stride two.
         embedding_norm: whether the sum of embeddings goes through a norm.
@@ -215,8 +214,6 @@ class Computation:
     head_norm: Norm | None = None
     value_norm: Norm | None = None
     layer_inputs: int = 0
-    versions: int = 1
-    side_rank: int = 0
     adapts_experts: bool = False
     shared_gated: bool = False
     runs_all_experts: bool = False
@@ -225,9 +222,9 @@ class Computation:
     gate: Gate = Gate.NONE
     inner_norms: bool = False
     attention_held: bool = False
+    outputs_joined: bool = False
     norms_held: bool = False
     mlp_input_held: bool = True
-    gate_held: bool = False
     pixels_cast: bool = False
     scales_parts: bool = False
     returns_probabilities: bool = False
@@ -235,6 +232,9 @@ class Computation:
     logits_softcap: bool = False
     embeddings_held: int = 1
     window_positions: bool = False
+    convolved_stream: bool = False
+    own_positions: bool = False
+    positions_float32: bool = False
     learned_positions: bool = False
     convolved_input: bool = False
     embedding_norm: bool = False

@@ -20,13 +20,7 @@ from hubmem.memory.programs.computation import (
     Sinks,
     Tables,
 )
-from hubmem.memory.programs.reading import (
-    rank_beside_attention,
-    read_computation,
-    table_of_positions,
-    versions_of,
-    width_of_layer_inputs,
-)
+from hubmem.memory.programs.reading import read_computation, table_of_positions, width_of_layer_inputs
 from hubmem.memory.programs.switching import switched
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
@@ -111,7 +105,15 @@ _BART = Computation(
 # Towers of images: Dosovitskiy et al., arXiv 2010.11929.
 _VIT = Computation(norm=Norm.LAYER, rotation=Rotation.NONE, mlp_input_held=False)
 _QWEN_VIT = replace(
-    _VIT, projection=Projection.VIEWS, rotation=Rotation.BOTH_FLOAT32, embeddings_held=0, pixels_cast=True
+    _VIT,
+    projection=Projection.VIEWS,
+    rotation=Rotation.BOTH_FLOAT32,
+    convolved_stream=True,
+    own_positions=True,
+    positions_float32=True,
+    outputs_joined=True,
+    embeddings_held=0,
+    pixels_cast=True,
 )
 
 _ROWS: dict[str, Computation] = {
@@ -169,17 +171,6 @@ _ROWS: dict[str, Computation] = {
         window_positions=True,
         logits_softcap=True,
         routing=Routing.FLOAT32,
-    ),
-    "gemma3n_text": replace(
-        _LLAMA,
-        norm=Norm.RMS_FLOAT32,
-        residual=Residual.OVER_VERSIONS,
-        qk_norm=HeadNorms.IN_TURN,
-        value_norm=Norm.RMS_BARE,
-        window_positions=True,
-        logits_softcap=True,
-        embeddings_held=5,
-        gate_held=True,
     ),
     "olmo": replace(_LLAMA, norm=Norm.LAYER_FLOAT32),
     "olmo2 olmo3": replace(_LLAMA, norm=Norm.RMS_FLOAT32, residual=Residual.POST, qk_norm=HeadNorms.IN_TURN),
@@ -390,11 +381,6 @@ def computation_of(architecture: Architecture, census: Census) -> Computation:
     # Falcon's second generation has a norm for each of the two parts that run side by side.
     elif row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
         row = replace(row, residual=Residual.PARALLEL_TWO)
-    row = replace(
-        row,
-        layer_inputs=width_of_layer_inputs(census),
-        versions=versions_of(census),
-        side_rank=rank_beside_attention(census),
-    )
+    row = replace(row, layer_inputs=width_of_layer_inputs(census))
     adapted = any(name in _ADAPTED_EXPERTS for name in types)
     return switched(replace(row, adapts_experts=adapted), architecture.switches)

@@ -6,8 +6,6 @@ Symbols: h hidden size, V vocabulary, E width of the embedding where it is not h
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from hubmem.memory.programs.altup import joined, spread
-from hubmem.memory.programs.blocks import stream_itemsize
 from hubmem.memory.programs.computation import Computation, Residual
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
@@ -119,8 +117,6 @@ def trace_embedding(ends: Ends, arithmetic: Arithmetic, *, tied: bool = False, l
         _make_layer_inputs(tape, ends, x)
     if ends.width != ends.hidden:
         x = linear(tape, x, "embedding projection", "h", ends.hidden, quantizable=False)
-    if ends.computation.versions > 1:
-        x = spread(tape, ends.computation, x)
     return tape.finish(x)
 
 
@@ -166,14 +162,19 @@ def _as_leaf(tape: Tape, ends: Ends, x: Value) -> Value:
 
 
 @lru_cache(maxsize=64)
-def trace_projection(width: int, hidden: int, arithmetic: Arithmetic) -> Trace:
-    """From a tower's output, `width` wide, to the tokens of its images: two matrices with a function between.
+def trace_projection(
+    width: int, inner: int, hidden: int, arithmetic: Arithmetic, *, norms: Computation | None
+) -> Trace:
+    """From what a tower hands over, `width` of it a token, to features: two matrices with a function between.
 
-    Source: Liu et al., LLaVA-1.5, arXiv 2310.03744, section 3.2.
+    Source: Liu et al., LLaVA-1.5, arXiv 2310.03744, section 3.2; with a norm before them, Wang et al., Qwen2-VL,
+    arXiv 2409.12191, section 2.1.
     """
     tape = Tape(arithmetic)
     x = Value(Storage("tower's output", "hᵥ", width, arithmetic.itemsize), width, arithmetic.trains)
-    made = unary(tape, linear(tape, x, "projection in", "h", hidden), "act", saves_input=True)
+    if norms:
+        x = norm(tape, norms, x)
+    made = unary(tape, linear(tape, x, "projection in", "hₚ", inner), "act", saves_input=True)
     made = linear(tape, made, "projection out", "h", hidden)
     return tape.finish(unary(tape, made, "image features"))
 
@@ -192,13 +193,8 @@ def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
 def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
     computation = ends.computation
     itemsize = tape.arithmetic.itemsize
-    width = computation.versions * ends.hidden
-    stream = Storage(
-        "residual stream", "h", width, stream_itemsize(computation, tape.arithmetic), Extent.STREAM
-    )
-    x = Value(stream, width, tape.arithmetic.trains)
-    if computation.versions > 1:
-        x = joined(tape, computation, x, ends.hidden)
+    stream = Storage("residual stream", "h", ends.hidden, itemsize, Extent.STREAM)
+    x = Value(stream, ends.hidden, tape.arithmetic.trains)
     if computation.mlm_transform:
         with tape.holding(x):
             made = linear(tape, x, "transform", "E", ends.width, quantizable=False)

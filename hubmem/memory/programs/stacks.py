@@ -7,6 +7,7 @@ from typing import TypeGuard
 from hubmem.memory.programs.block import Block, Caching
 from hubmem.memory.programs.computation import Computation, DistanceBias, Rotation
 from hubmem.memory.programs.kernels import Mask
+from hubmem.memory.programs.operators import FLOAT32
 from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
 from hubmem.memory.workload import Workload
@@ -99,7 +100,9 @@ class Stack:
         held = [Storage("embeddings", "h", h, e, Extent.STREAM)] * computation.embeddings_held
         if computation.rotation is not Rotation.NONE:
             tables = len(self._windows) if computation.window_positions else 1
-            held += [Storage("cos and sin", "D", 2 * self._rotary_dim(), e, Extent.POSITIONS)] * tables
+            extent = Extent.TOKENS if computation.own_positions else Extent.POSITIONS
+            wide = FLOAT32 if computation.positions_float32 else e
+            held += [Storage("cos and sin", "D", 2 * self._rotary_dim(), wide, extent)] * tables
         if computation.layer_inputs and not self.arithmetic.trains:
             width = len(self.architecture.layers) * computation.layer_inputs
             held.append(Storage("own inputs of layers", "L·p", width, e))

@@ -29,6 +29,7 @@ def switched(computation: Computation, switches: Switches) -> Computation:
         computation,
         activation=_activation(computation, switches),
         residual=_residual(computation, switches),
+        own_positions=computation.own_positions or switches.rotates_by_place,
         **_caps(computation, switches),
         **_dropouts(computation, switches),
     )

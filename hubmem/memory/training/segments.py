@@ -16,7 +16,6 @@ from hubmem.memory.programs.heads import (
     trace_encoder_end,
     trace_loss,
     trace_outputs,
-    trace_projection,
 )
 from hubmem.memory.programs.reading import bins_of_frames, embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
@@ -79,20 +78,16 @@ class _Model:
             encoder = replace(
                 self._decoder, layers=self._architecture.encoder, tokens=source, keys=source, causal=False
             )
-            given = self._input(encoder)
-            yield given
+            yield self._input(encoder)
             yield from self._bias_of_positions(encoder)
-            yield from self._layers(encoder, "encoder", wanted=given.trace.differentiates)
+            yield from self._layers(encoder, "encoder")
             yield self._of("encoder norm", encoder, trace_encoder_end(self._ends, self._regime.arithmetic))
-        wanted = True
         if self._stage.first:
-            given = self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
-            wanted = given.trace.differentiates
-            yield given
+            yield self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
             if self._images:
                 yield from self._tower(self._images)
         yield from self._bias_of_positions(self._decoder)
-        yield from self._layers(self._decoder, "decoder", wanted=wanted)
+        yield from self._layers(self._decoder, "decoder")
         if not self._stage.last:
             return
         yield Segment(
@@ -108,14 +103,16 @@ class _Model:
     def _tower(self, images: Images) -> Iterator[Segment]:
         """The tower's layers, and the projection of what comes out of them to the language model's width."""
         if images.stack:
-            yield from self._layers(images.stack, VISION, wanted=images.arithmetic.trains)
-        yield Segment(
+            yield from self._layers(images.stack, VISION)
+        projection = Segment(
             name="projection of images",
-            trace=trace_projection(images.width, images.hidden, images.arithmetic),
+            trace=images.projection,
             counts={**self._decoder.counts, Extent.TOKENS: images.features},
             gradients=self._gradients.get(VISION, 0),
             closed_over=(images.pixels,),
         )
+        yield projection
+        yield from [replace(projection, gradients=0, closed_over=())] * images.tower.deepstack
 
     def _input(self, encoder: Stack) -> Segment:
         if not self._computation.convolved_input:
@@ -153,17 +150,16 @@ class _Model:
         """A segment with next to no weights."""
         return Segment(name=name, trace=trace, counts=stack.counts, gradients=0)
 
-    def _layers(self, stack: Stack, side: str, *, wanted: bool) -> Iterator[Segment]:
-        """Layers in their order; with adapters alone those before the first want no gradient of their input."""
+    def _layers(self, stack: Stack, side: str) -> Iterator[Segment]:
         arithmetic = stack.arithmetic
         itemsize = stream_itemsize(stack.computation, arithmetic)
-        width = stack.computation.versions * stack.architecture.hidden_size
-        x = Storage("layer's input", "h", width, itemsize, Extent.STREAM)
+        x = Storage("layer's input", "h", stack.architecture.hidden_size, itemsize, Extent.STREAM)
         masks = stack.masks()
         biases = tuple(held for held in stack.referred() if held.extent in _BIASES)
         for number, block in enumerate(stack.blocks()):
-            trace = trace_layer(block, arithmetic, input_needs_grad=wanted)
-            wanted = wanted or trace.differentiates
+            # With LoRA alone nothing before the first adapter wants a gradient.
+            first = number == 0 and not arithmetic.base_trains and not self._checkpointed
+            trace = trace_layer(block, arithmetic, input_needs_grad=not first)
             if self._shared and number:
                 trace = trace.without_casts()
             yield Segment(
