@@ -71,25 +71,25 @@ def llama_cpp_cache_bytes(
 ) -> int | None:
     """Bytes of llama.cpp's cache, or None where it has no such layers.
 
-    A full layer has a cell for each token of the context, which all sequences share; a windowed one for its
-    window and a micro-batch; both are rounded up to 256. A latent is kept once, as a key. Recurrent states
+    Each sequence has its part of the context: in a full layer a cell for each of its tokens, in a windowed one for
+    its window and a micro-batch; both are rounded up to 256. A latent is kept once, as a key. Recurrent states
     are float32, one for each sequence.
 
     The architecture is as `as_llama_cpp_runs` gives it, or some of its layers.
 
-    Source: llama.cpp, src/llama-kv-cache-iswa.cpp and src/llama-memory-recurrent.cpp.
+    Source: llama.cpp, src/llama-kv-cache-iswa.cpp and src/llama-memory-recurrent.cpp, without `--kv-unified`.
     """
-    context = round_up(tokens, _CELLS)
+    context = round_up(-(-tokens // sequences), _CELLS)
     key, value = CELL_TYPES[key_type], CELL_TYPES[value_type]
     total = Fraction(0)
     for layer, layers in architecture.distinct_layers:
         for mixer in layer.mixers:
             if isinstance(mixer, Attention) and mixer.source == "self":
-                cells = 0 if mixer.shared else _cells(context, mixer.window, micro_batch)
+                cells = 0 if mixer.shared else sequences * _cells(context, mixer.window, micro_batch)
                 keys, values = mixer.kv_heads * mixer.key_dim, mixer.kv_heads * mixer.value_dim
                 total += layers * cells * (key.bytes_of(keys) + value.bytes_of(values))
             elif isinstance(mixer, LatentAttention) and mixer.window is None:
-                total += layers * context * key.bytes_of(mixer.latent_dim + mixer.rope_dim)
+                total += layers * sequences * context * key.bytes_of(mixer.latent_dim + mixer.rope_dim)
             elif isinstance(mixer, Recurrent):
                 state = mixer.engine_state
                 total += layers * sequences * 4 * (state.model + state.float32)

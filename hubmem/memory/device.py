@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hubmem.memory.plan import Basis, Term
 from hubmem.memory.workload import Workload
-from hubmem.units import MIB
+from hubmem.units import KIB, MIB
 
 # Total less free memory with an idle context, by device: MI300X 0.33 GiB, A100 424 MiB, RTX 4090 451 MiB,
 # RTX 3090 0.51 GiB, and 1343 MiB on a V100 with all kernels of a torch of 2022 loaded (CUDA 11.2; since
@@ -16,6 +16,8 @@ _CONTEXT_HIGH = 1343 * MIB
 # Default workspace of cuBLAS for each handle and stream: `:4096:2:16:8` before Hopper, 32 MiB from Hopper on.
 _WORKSPACE_LOW = 8 * MIB
 _WORKSPACE_HIGH = 32 * MIB
+_WORKSPACE_EXACTLY = 2 * 4 * MIB + 8 * 16 * KIB
+_HOPPER_ON = ("9.", "10.")
 
 RESERVED_BY_INFERENCE = (1.04, 1.21)
 """Reserved over allocated bytes, median and 95th percentile of simulated runs of the caching allocator."""
@@ -49,6 +51,18 @@ class Device:
     memory_bytes: int
     name: str = ""
     compute_capability: str | None = None
+
+
+def workspace_bytes(compute_capability: str | None) -> int:
+    """Bytes cuBLAS has for one stream; from Hopper on more, and so where the device is not known.
+
+    Source: PyTorch 2.8, aten/src/ATen/cuda/CublasHandlePool.cpp, parseChosenWorkspaceSize.
+
+    >>> workspace_bytes("9.0") // MIB, workspace_bytes("8.9") / MIB
+    (32, 8.125)
+    """
+    large = compute_capability is None or compute_capability.startswith(_HOPPER_ON)
+    return _WORKSPACE_HIGH if large else _WORKSPACE_EXACTLY
 
 
 def reserved_by_training(workload: Workload) -> tuple[float, float]:

@@ -87,6 +87,7 @@ class Stage:
         layers: their numbers.
         first, last: whether the embedding, and the head with the final norm, are here too.
         tied: whether the head is the embedding, of which the last stage then has a copy.
+        both_ends: whether the embedding and the head are on every stage, used there or not.
     """
 
     index: int
@@ -94,6 +95,7 @@ class Stage:
     first: bool
     last: bool
     tied: bool = False
+    both_ends: bool = False
 
     def share(self, group: TensorGroup) -> Fraction:
         """The part of a group that lies on this stage; what has no layer goes to the end it belongs to."""
@@ -102,6 +104,8 @@ class Stage:
         numbers = group.layers
         if numbers is None:
             if group.role is Role.EMBEDDING and self.tied and self.last:
+                return Fraction(1)
+            if group.role in _ENDS and self.both_ends:
                 return Fraction(1)
             at_the_start = group.role in (Role.EMBEDDING, Role.VISION, Role.AUDIO)
             return Fraction(self.first if at_the_start else self.last)

@@ -24,10 +24,12 @@ class Dense:
 
     Attributes:
         gated: whether it has a gate beside its up projection (SwiGLU, GeGLU): three matrices, not two.
+        cut_off: whether all but a token's largest values of the gate are set to zero (Gemma 3n).
     """
 
     width: int
     gated: bool
+    cut_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

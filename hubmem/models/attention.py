@@ -131,11 +131,19 @@ def head_dim_by_heads(read: MixerReader) -> MixerReader:
 
 def zamba(config: Config, _: int) -> tuple[Mixer, ...]:
     """Attention over the hidden state and the embedding side by side: heads of twice the usual width."""
-    if config.optional_positive("head_dim") is None:
-        config = config.with_values(
-            {"head_dim": 2 * hidden_size(config) // config.positive("num_attention_heads")}
-        )
-    return (self_attention(config),)
+    return (self_attention(_sharing(2 * hidden_size(config), config)),)
+
+
+def glm4_moe(config: Config, _: int) -> tuple[Mixer, ...]:
+    """Heads need not divide the hidden size, and what they leave is in none (`Glm4MoeAttention`)."""
+    return (self_attention(_sharing(hidden_size(config), config)),)
+
+
+def _sharing(width: int, config: Config) -> Config:
+    """The config, whose heads share a width, rounded down, where it does not say theirs."""
+    if config.optional_positive("head_dim") is not None:
+        return config
+    return config.with_values({"head_dim": width // config.positive("num_attention_heads")})
 
 
 def multi_query(config: Config, _: int) -> tuple[Mixer, ...]:

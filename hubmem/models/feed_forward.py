@@ -89,6 +89,14 @@ def t5(config: Config, _: int) -> FeedForward:
     return Dense(width=config.positive("d_ff"), gated=kind.startswith("gated"))
 
 
+def gemma3n(config: Config, layer: int) -> FeedForward:
+    """GeGLU whose gate is cut off where the layer's share of zeros is above zero; the first ten by default."""
+    shares = config.numbers("activation_sparsity_pattern")
+    if shares is None:
+        shares = [0.95] * 10 if config.positive("num_hidden_layers") > 10 else []
+    return Dense(width=width(config, layer), gated=True, cut_off=any(shares[layer : layer + 1]))
+
+
 def half(config: Config, layer: int) -> FeedForward:
     """Gate and up projection together are as wide as the key says (RecurrentGemma, Moshi)."""
     return Dense(width=width(config, layer) // 2, gated=True)

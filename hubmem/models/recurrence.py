@@ -196,7 +196,7 @@ def kimi_delta(config: Config, _: int) -> tuple[Mixer, ...]:
     dim = source.positive("linear_head_dim", "head_dim")
     kernel = source.positive("linear_conv_kernel_dim", "short_conv_kernel_size")
     state = delta_net_state(key_heads=heads, value_heads=heads, key_dim=dim, value_dim=dim, kernel=kernel)
-    return (Recurrent(name="kimi_delta_attention", state=state, kernel=kernel),)
+    return (Recurrent(name="kimi_delta_attention", state=state, kernel=kernel, chunk=64),)
 
 
 def lightning(config: Config, _: int) -> tuple[Mixer, ...]:

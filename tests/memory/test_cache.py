@@ -114,8 +114,10 @@ def test_an_engine_takes_its_memory_by_the_block_or_the_cell(policy: CachePolicy
     assert cache_bytes(LLAMA, workload) == tokens * 320 * 1024
 
 
-@pytest.mark.parametrize(("policy", "tokens"), [(CachePolicy.VLLM, 3 * 112), (CachePolicy.LLAMA_CPP, 512)])
-def test_sequences_share_llama_cpp_s_cells_but_no_blocks(policy: CachePolicy, tokens: int) -> None:
+@pytest.mark.parametrize(
+    ("policy", "tokens"), [(CachePolicy.VLLM, 3 * 112), (CachePolicy.LLAMA_CPP, 3 * 256)]
+)
+def test_each_sequence_takes_blocks_or_cells_of_its_own(policy: CachePolicy, tokens: int) -> None:
     workload = Workload(context=100, batch=3, cache_policy=policy)
     assert cache_bytes(LLAMA, workload) == tokens * 320 * 1024
 

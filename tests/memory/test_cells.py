@@ -23,11 +23,19 @@ CELLS: list[tuple[str, dict[str, Any], float, str]] = [
     ),
     # 12 layers of 131,072 cells and 12 of 768: a window of 128 and a micro-batch of 512, rounded up.
     ("openai/gpt-oss-20b", {"tokens": 131072}, 3090, "public log, CANN"),
+    # 18 layers of 131,072 cells and 18 of 1,280 for each of two sequences.
+    (
+        "openai/gpt-oss-120b", {"tokens": 262144, "sequences": 2, "micro_batch": 1024}, 9306,
+        "ollama/ollama#16480",
+    ),
     # 4 full layers, 20 of 1,024 cells, and 18 that read theirs.
     ("gemma-4 E4B", {"tokens": 32768}, 552, "public log"),
     ("deepseek-ai/DeepSeek-R1", {"tokens": 32768, "key_type": "q8_0"}, 1166.62, "ikawrakow/ik_llama.cpp#259"),
     # 12 layers with cells and the states of 36 others for four sequences.
     ("Qwen/Qwen3-Next-80B", {"tokens": 4096, "sequences": 4}, 397.5, "public log of Qwen3-Coder-Next"),
+    # 16 layers with cells and the states of 48 others, for one sequence and for four.
+    ("Qwen/Qwen3.5-27B", {"tokens": 32768}, 2048 + 149.62, "public log"),
+    ("Qwen/Qwen3.5-27B", {"tokens": 32768, "sequences": 4}, 2048 + 598.5, "public log"),
 ]  # fmt: skip
 
 

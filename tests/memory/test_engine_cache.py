@@ -58,6 +58,12 @@ CONFIGS = {
         "hidden_size": 1536, "num_attention_heads": 24, "num_hidden_layers": 16, "num_key_value_heads": 8,
         "vocab_size": 65536,
     },
+    "Qwen/Qwen3.5-27B": {
+        "model_type": "qwen3_5_text", "full_attention_interval": 4, "head_dim": 256, "hidden_size": 5120,
+        "intermediate_size": 17408, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128,
+        "linear_num_key_heads": 16, "linear_num_value_heads": 48, "linear_value_head_dim": 128,
+        "num_attention_heads": 24, "num_hidden_layers": 64, "num_key_value_heads": 4, "vocab_size": 248320,
+    },
     "Qwen/Qwen3.5-9B": {
         "model_type": "qwen3_5_text", "full_attention_interval": 4, "head_dim": 256, "hidden_size": 4096,
         "intermediate_size": 12288, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from hubmem.memory.device import Device, context_term
+from hubmem.memory.device import Device, context_term, workspace_bytes
 from hubmem.memory.engines.sglang_rules import V05, Rules
 from hubmem.memory.engines.token_pool import TokenPool, token_pool
 from hubmem.memory.engines.vllm import Worker, without_drafts
@@ -48,6 +48,7 @@ def settled(workload: Workload, device: Device, *, rules: Rules = V05) -> Worklo
     return replace(
         workload,
         max_num_batched_tokens=workload.max_num_batched_tokens or rules.on(device.memory_bytes).chunk,
+        compute_capability=device.compute_capability,
         mem_fraction_static=rules.fraction(workload, device.memory_bytes),
     )
 
@@ -69,11 +70,11 @@ def _loaded_kernels() -> Term:
     """What the driver sees beside weights that have been loaded: SGLang counts free memory, not tensors."""
     return Term(
         name="loaded kernels",
-        nbytes=103 * MIB,
+        nbytes=84 * MIB,
         basis=Basis.ASSUMED,
-        formula="weights in four start-up logs, less their tensors",
+        formula="weights in five start-up logs, less their tensors",
         source="range of published start-up logs",
-        low=51 * MIB,
+        low=31 * MIB,
         high=133 * MIB,
     )
 
@@ -119,6 +120,7 @@ class _Server:
                 usual,
                 (least, most),
                 itemsize=self.worker.itemsize(architecture),
+                workspace=workspace_bytes(self.rank.workload.compute_capability),
                 eager=True,
                 samples=False,
             ),

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from itertools import accumulate
 
 from hubmem import dtypes
-from hubmem.memory.device import RESERVED_BY_INFERENCE, Device, context_term
+from hubmem.memory.device import RESERVED_BY_INFERENCE, Device, context_term, workspace_bytes
 from hubmem.memory.engine_cache import BlockLayout, PagedCache, block_layout
 from hubmem.memory.engines import mxfp4
 from hubmem.memory.engines.blocks import block_bytes, kept_sizes
@@ -50,6 +50,9 @@ _LONGER = 4
 _STRETCHED_AGAIN = frozenset({"linear", "dynamic"})
 _WITH_SHORT_ONES = frozenset({"longrope", "su"})
 
+# Types whose every stage has an embedding and a head of its own, and not the ends of the pipeline alone.
+_BOTH_ENDS = frozenset({"qwen3_moe"})
+
 # GiB by which memory outside the allocator grows during start-up (NCCL's buffers, kernels loaded late), by the
 # ranks of tensor parallelism from which a row holds: usual, least and most in published logs.
 _OUTSIDE = ((8, 1.20, 0.20, 2.15), (4, 0.80, 0.20, 1.39), (2, 0.55, 0.54, 0.74), (1, 0.13, 0.01, 0.35))
@@ -60,7 +63,7 @@ _GRAPHS = (0.50, 0.05, 1.30)
 
 def plan(rank: Rank, *, rules: Rules = V1) -> Plan:
     """What one rank sets aside to serve the workload's sequences at once."""
-    worker = Worker(rank=without_drafts(rank), rules=rules)
+    worker = Worker(rank=_with_ends(without_drafts(rank)), rules=rules)
     serving = Moment(phase="serving", name="profile run beside the cache", terms=tuple(worker.terms()))
     context, graphs = context_term(), worker.graphs()
     beside = (context,) if rules.counts_graphs else (context, *graphs)
@@ -106,6 +109,15 @@ def without_drafts(rank: Rank) -> Rank:
     Source: vLLM 0.11, model_executor/models/deepseek_v2.py, load_weights (get_spec_layer_idx_from_weight_name).
     """
     return replace(rank, census=rank.census.without_drafts)
+
+
+def _with_ends(rank: Rank) -> Rank:
+    """The rank with an embedding and a head, where its model's code makes both on every stage.
+
+    Source: vLLM 0.10, model_executor/models/qwen3_moe.py, Qwen3MoeModel and Qwen3MoeForCausalLM.
+    """
+    known = rank.architecture is not None and rank.architecture.model_type in _BOTH_ENDS
+    return replace(rank, stage=replace(rank.stage, both_ends=True)) if known else rank
 
 
 def _reserved(serving: Moment) -> tuple[float, float]:
@@ -158,6 +170,7 @@ class Worker:
                 self.limits,
                 bounds_of(self.rank.workload, self.limits),
                 itemsize=self.itemsize(self.rank.architecture),
+                workspace=workspace_bytes(self.rank.workload.compute_capability),
                 eager=self.is_eager,
                 samples=self.rank.stage.last,
             )

@@ -13,7 +13,7 @@ from hubmem.memory.plan import Basis, Term
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts, Layer
 from hubmem.models.mixers import Attention, LatentAttention, Mixer
-from hubmem.units import GIB, MIB
+from hubmem.units import GIB, MIB, format_binary
 
 _SOURCE = "vLLM 0.11, v1/worker/gpu_model_runner.py, profile_run"
 
@@ -27,9 +27,6 @@ _SORT_BYTES = 2 * 4 + 2 * 8 + 4 + 8
 # Tensors of h for each token at an MLP's end. In compiled code: the residual stream, the MLP's input and its
 # output; in eager code also the output of the layer before, which the loop over layers still refers to.
 _STREAMS_COMPILED, _STREAMS_EAGER = 3, 4
-
-# cuBLAS's workspace from Hopper on (cublasSetWorkspace); 8 MiB on earlier devices.
-_WORKSPACE = 32 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +147,7 @@ def profile_term(
     bounds: tuple[Limits, Limits],
     *,
     itemsize: int,
+    workspace: int,
     eager: bool,
     samples: bool,
 ) -> Term:
@@ -160,6 +158,7 @@ def profile_term(
         limits: of a step.
         bounds: the least and the most they may be, where they are not known.
         itemsize: bytes of an element of the residual stream.
+        workspace: bytes that kernels of matrix products have on this device.
         eager: whether the model is not compiled.
         samples: whether the rank has the output head.
     """
@@ -173,14 +172,14 @@ def profile_term(
     usual, (least, most) = peak(limits), map(peak, bounds)
     return Term(
         name="activations",
-        nbytes=usual.nbytes,
+        nbytes=usual.nbytes + workspace,
         basis=Basis.DERIVED if limits.known else Basis.ASSUMED,
-        formula=usual.formula,
+        formula=f"{usual.formula}, + {format_binary(workspace)} of workspace",
         summary=usual.summary,
         symbols="T: tokens of a step, S: its sequences, V: vocabulary, h: hidden size, e: bytes of an element",
         source=_SOURCE,
-        low=least.nbytes,
-        high=most.nbytes,
+        low=least.nbytes + workspace,
+        high=most.nbytes + workspace,
     )
 
 
@@ -200,9 +199,9 @@ def _sampler(architecture: Architecture, limits: Limits, itemsize: int) -> Peak:
     """Beside the sampler: the step's T hidden states, and those that are sampled from, twice."""
     s, t, v, h = limits.sequences, limits.tokens, architecture.vocab_size, architecture.hidden_size
     return Peak(
-        nbytes=sampler_bytes(s, v, itemsize) + (t + 2 * s) * h * itemsize + _WORKSPACE,
+        nbytes=sampler_bytes(s, v, itemsize) + (t + 2 * s) * h * itemsize,
         formula=f"sampler, S·V·(e + 36) B + (T + 2S)·h·e B = {s:,} × {v:,} × {itemsize + _SORT_BYTES}"
-        f" + ({t:,} + 2 × {s:,}) × {h:,} × {itemsize}, + {_WORKSPACE // MIB} MiB of workspace",
+        f" + ({t:,} + 2 × {s:,}) × {h:,} × {itemsize}",
         summary=f"to sample for {s:,} sequences from a vocabulary of {v:,}",
     )
 
@@ -213,9 +212,9 @@ def _layers(architecture: Architecture, tokens: int, itemsize: int, *, eager: bo
     width = max(widths, default=0)
     h = architecture.hidden_size
     return Peak(
-        nbytes=tokens * (width + streams * h) * itemsize + _WORKSPACE,
+        nbytes=tokens * (width + streams * h) * itemsize,
         formula=f"layer, T·({width:,} + {streams}h)·e B = {tokens:,} × ({width:,} + {streams} × {h:,})"
-        f" × {itemsize}, + {_WORKSPACE // MIB} MiB of workspace",
+        f" × {itemsize}",
         summary=f"{tokens:,} tokens in one layer",
     )
 

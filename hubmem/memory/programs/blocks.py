@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from hubmem.memory.programs.altup import corrected, predicted
 from hubmem.memory.programs.block import Block, Caching
 from hubmem.memory.programs.computation import Computation, Norm, Residual
 from hubmem.memory.programs.distances import bias_across, bias_of_distances
 from hubmem.memory.programs.kernels import Call, Given, Mask, attend
+from hubmem.memory.programs.kimi import kimi_delta
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.mlp import feed_forward
 from hubmem.memory.programs.norms import norm, times_weight
@@ -19,6 +21,7 @@ from hubmem.memory.programs.operators import (
     HALF,
     add,
     constant,
+    copy,
     dropout,
     multiply,
     unary,
@@ -35,35 +38,39 @@ _Part = Callable[[Tape, Block, Value, list[Value]], Value]
 def trace_layer(block: Block, arithmetic: Arithmetic, *, input_needs_grad: bool = True) -> Trace:
     """What one layer keeps, and what is alive while it runs forward and backward.
 
-    The first layer of a model with LoRA alone gets an input that wants no gradient.
+    Layers before the first adapter get an input that wants no gradient.
     """
     tape = Tape(arithmetic)
     block = _with_parts_to_run(block)
     itemsize = stream_itemsize(block.computation, arithmetic)
-    stream = Storage("residual stream", "h", block.hidden, itemsize, Extent.STREAM)
-    x = Value(stream, block.hidden, needs_grad=arithmetic.trains and input_needs_grad)
+    width = block.computation.versions * block.hidden
+    stream = Storage("residual stream", "h", width, itemsize, Extent.STREAM)
+    x = Value(stream, width, needs_grad=arithmetic.trains and input_needs_grad)
     # The model's loop over its layers refers to a layer's input until the layer returns.
     with tape.holding(x) as held:
         y = _LAYERS[block.computation.residual](tape, block, x, held)
-        if block.computation.layer_inputs:
-            y = _with_own_input(tape, block, y)
+        if block.computation.layer_inputs and block.computation.versions == 1:
+            y = add(tape, y, _own_input(tape, block, y), "residual stream")
     return tape.finish(y)
 
 
 def _with_parts_to_run(block: Block) -> Block:
     """A layer of one part, or of a recurrence, has nothing that could run side by side."""
-    parallel = block.computation.residual in (Residual.PARALLEL, Residual.PARALLEL_TWO)
-    if parallel and (block.part is None or isinstance(block.mixer, Recurrence)):
+    residual = block.computation.residual
+    parallel = residual in (Residual.PARALLEL, Residual.PARALLEL_TWO)
+    alone = parallel and (block.part is None or isinstance(block.mixer, Recurrence))
+    if alone or (residual is Residual.INTO_RECURRENCE and block.beside is None):
         return replace(block, computation=replace(block.computation, residual=Residual.PRE))
     return block
 
 
 def stream_itemsize(computation: Computation, arithmetic: Arithmetic) -> int:
-    """Bytes of an element of the residual stream: autocast's norm of the embeddings makes it float32."""
+    """Bytes of an element of the residual stream: autocast makes norms and lengths of embeddings float32."""
     if arithmetic.autocast and computation.convolved_stream:
         return HALF
     normed = computation.embedding_norm and computation.norm is Norm.LAYER
-    return FLOAT32 if arithmetic.autocast and normed else arithmetic.itemsize
+    widened = normed or computation.versions > 1
+    return FLOAT32 if arithmetic.autocast and widened else arithmetic.itemsize
 
 
 def _one_after_another(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
@@ -105,6 +112,58 @@ def _side_by_side(tape: Tape, block: Block, x: Value, held: list[Value]) -> Valu
         return add(tape, add(tape, made, attended, "attention + MLP"), x, "residual stream")
 
 
+def _into_recurrence(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """X + mamba(norm(x + mlp(norm(attention(norm([x, embeddings]))))·W)).
+
+    Source: Glorioso et al., Zamba, arXiv 2405.16712, section 2; transformers 5.23, Zamba2HybridLayer.
+    """
+    computation = block.computation
+    joined = Storage("input and embeddings", "h", 2 * block.hidden, x.itemsize, x.storage.extent)
+    (both,) = tape.run("join", (x,), (joined,))
+    with tape.holding() as inside:
+        attended = _attention(tape, block, norm(tape, computation, both), inside)
+        made = _mlp(tape, block, norm(tape, computation, attended), inside)
+    made = linear(tape, made, "linear", "h", block.hidden)
+    with tape.holding(made):
+        inner = norm(tape, computation, add(tape, x, made, "input of the recurrence"))
+        return add(tape, x, _recurrence(tape, block, inner, held), "residual stream")
+
+
+def _over_versions(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
+    """A layer over the first version of each token; its own input is added to the others (Gemma 3n).
+
+    Source: transformers 5.23, models/gemma3n/modeling_gemma3n.py, Gemma3nTextDecoderLayer.
+    """
+    computation = block.computation
+    predictions = predicted(tape, computation, x, block.hidden)
+    (first,) = tape.view(predictions, block.hidden)
+    with tape.holding(predictions) as inside:
+        normal = norm(tape, computation, first)
+        beside = _low_rank(tape, computation, normal)
+        inside += [normal, beside]
+        attended = norm(tape, computation, _attention(tape, block, normal, held))
+        total = add(tape, first, attended, "attention + input")
+        inside += [attended, total]
+        stream = unary(tape, add(tape, total, beside, "both parts"), "both parts / √2")
+        inner = norm(tape, computation, stream)
+        inside += [stream, inner]
+        made = _mlp(tape, block, inner, held)
+        normed = norm(tape, computation, made)
+        inside += [made, normed]
+        activated = add(tape, stream, normed, "residual stream")
+        inside.append(activated)
+        versions = corrected(tape, computation, predictions, activated)
+        (first,) = tape.view(versions, block.hidden)
+        own = _own_input(tape, block, times_weight(tape, copy(tape, first, "first version")))
+        return tape.run("add in place", (versions, own), (versions.storage,), passes=(versions,))[0]
+
+
+def _low_rank(tape: Tape, computation: Computation, x: Value) -> Value:
+    """X + norm(x·L·R) (Menghani et al., LAuReL, arXiv 2411.07501)."""
+    low = linear(tape, x, "linear_left", "r", computation.side_rank)
+    return add(tape, x, norm(tape, computation, linear(tape, low, "linear_right", "h", x.width)), "LAuReL")
+
+
 _LAYERS = {
     Residual.PRE: _one_after_another,
     Residual.SANDWICH: _one_after_another,
@@ -112,17 +171,19 @@ _LAYERS = {
     Residual.AFTER_SUM: _norm_after_sum,
     Residual.PARALLEL: _side_by_side,
     Residual.PARALLEL_TWO: _side_by_side,
+    Residual.OVER_VERSIONS: _over_versions,
+    Residual.INTO_RECURRENCE: _into_recurrence,
 }
 
 
-def _with_own_input(tape: Tape, block: Block, x: Value) -> Value:
-    """X + norm((act(x·W) ⊙ input)·W'), the input being this layer's own of each token (Gemma 4)."""
+def _own_input(tape: Tape, block: Block, x: Value) -> Value:
+    """norm((act(x·W) ⊙ input)·W'), the input being this layer's own of each token (Gemma 4)."""
     arithmetic, width = tape.arithmetic, block.computation.layer_inputs
     own = constant("layer's own input", "p", width, arithmetic.itemsize)
     own = replace(own, needs_grad=arithmetic.trains)
     gate = unary(tape, linear(tape, x, "per_layer_input_gate", "p", width), "act", saves_input=True)
     made = linear(tape, multiply(tape, gate, own, "gated input"), "per_layer_projection", "h", block.hidden)
-    return add(tape, x, norm(tape, block.computation, made), "residual stream")
+    return norm(tape, block.computation, made)
 
 
 def _parts(block: Block) -> Iterator[_Part]:
@@ -161,7 +222,7 @@ def _recurrence(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
             step(tape, mixer)
         scanned = unary(tape, convolved, "scan", saves_input=True)
         gated = multiply(tape, scanned, part, "gated")
-        return linear(tape, gated, "o_proj", "h", block.hidden)
+        return linear(tape, gated, "out_proj", "h", block.hidden)
 
 
 def _both(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
@@ -173,7 +234,12 @@ def _both(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:
             return add(tape, scanned, attended, "scan + attention")
 
 
-_SCANS = {"gated_delta_net": delta_rule, "mamba": selective_scan, "mamba2": chunked_scan}
+_SCANS = {
+    "gated_delta_net": delta_rule,
+    "kimi_delta_attention": kimi_delta,
+    "mamba": selective_scan,
+    "mamba2": chunked_scan,
+}
 
 
 def _attention(tape: Tape, block: Block, x: Value, held: list[Value]) -> Value:

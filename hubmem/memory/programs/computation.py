@@ -29,6 +29,8 @@ class Residual(Enum):
     AFTER_SUM = "after each sum"
     PARALLEL = "one before both, which run side by side"
     PARALLEL_TWO = "one before each, which run side by side"
+    OVER_VERSIONS = "before and after each, beside a part of low rank, over one of a token's versions (AltUp)"
+    INTO_RECURRENCE = "as the first, but what both make is added to the input of a recurrence alone (Zamba)"
 
 
 class Projection(Enum):
@@ -155,6 +157,8 @@ class Computation:
         head_norm: how those are computed, where not as the others.
         value_norm: how values are normed, if they are.
         layer_inputs: width of what each layer is given of each token beside the residual stream (Gemma 4).
+        versions: of each token in the residual stream, all but one of which pass a layer by (AltUp).
+        side_rank: of the part beside attention (LAuReL).
         adapts_experts: whether PEFT takes router and experts for linear layers.
         shared_gated: whether what a shared expert makes of a token is multiplied by a learned number.
         runs_all_experts: whether every token goes through every expert, most of them weighed with zero.
@@ -166,6 +170,7 @@ class Computation:
         outputs_joined: whether attention runs sequence by sequence, whose outputs are then copied into one tensor.
         norms_held: whether a layer refers to all its norms' outputs until it returns.
         mlp_input_held: whether the MLP's input lives until the MLP returns.
+        gate_held: whether gate and up projection live until the MLP returns, too.
         pixels_cast: whether a model refers to pixels in its own dtype, too, while its tower runs.
         scales_parts: whether what attention and MLP make is multiplied by a learned vector (layer scale).
         returns_probabilities: whether a layer returns attention probabilities, which its model then refers to
@@ -214,6 +219,8 @@ class Computation:
     head_norm: Norm | None = None
     value_norm: Norm | None = None
     layer_inputs: int = 0
+    versions: int = 1
+    side_rank: int = 0
     adapts_experts: bool = False
     shared_gated: bool = False
     runs_all_experts: bool = False
@@ -225,6 +232,7 @@ class Computation:
     outputs_joined: bool = False
     norms_held: bool = False
     mlp_input_held: bool = True
+    gate_held: bool = False
     pixels_cast: bool = False
     scales_parts: bool = False
     returns_probabilities: bool = False

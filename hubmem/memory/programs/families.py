@@ -20,7 +20,13 @@ from hubmem.memory.programs.computation import (
     Sinks,
     Tables,
 )
-from hubmem.memory.programs.reading import read_computation, table_of_positions, width_of_layer_inputs
+from hubmem.memory.programs.reading import (
+    rank_beside_attention,
+    read_computation,
+    table_of_positions,
+    versions_of,
+    width_of_layer_inputs,
+)
 from hubmem.memory.programs.switching import switched
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
@@ -171,6 +177,17 @@ _ROWS: dict[str, Computation] = {
         window_positions=True,
         logits_softcap=True,
         routing=Routing.FLOAT32,
+    ),
+    "gemma3n_text": replace(
+        _LLAMA,
+        norm=Norm.RMS_FLOAT32,
+        residual=Residual.OVER_VERSIONS,
+        qk_norm=HeadNorms.IN_TURN,
+        value_norm=Norm.RMS_BARE,
+        window_positions=True,
+        logits_softcap=True,
+        embeddings_held=5,
+        gate_held=True,
     ),
     "olmo": replace(_LLAMA, norm=Norm.LAYER_FLOAT32),
     "olmo2 olmo3": replace(_LLAMA, norm=Norm.RMS_FLOAT32, residual=Residual.POST, qk_norm=HeadNorms.IN_TURN),
@@ -381,6 +398,11 @@ def computation_of(architecture: Architecture, census: Census) -> Computation:
     # Falcon's second generation has a norm for each of the two parts that run side by side.
     elif row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
         row = replace(row, residual=Residual.PARALLEL_TWO)
-    row = replace(row, layer_inputs=width_of_layer_inputs(census))
+    row = replace(
+        row,
+        layer_inputs=width_of_layer_inputs(census),
+        versions=versions_of(census),
+        side_rank=rank_beside_attention(census),
+    )
     adapted = any(name in _ADAPTED_EXPERTS for name in types)
     return switched(replace(row, adapts_experts=adapted), architecture.switches)

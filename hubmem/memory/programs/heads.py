@@ -6,6 +6,8 @@ Symbols: h hidden size, V vocabulary, E width of the embedding where it is not h
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from hubmem.memory.programs.altup import joined, spread
+from hubmem.memory.programs.blocks import stream_itemsize
 from hubmem.memory.programs.computation import Computation, Residual
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
@@ -117,6 +119,8 @@ def trace_embedding(ends: Ends, arithmetic: Arithmetic, *, tied: bool = False, l
         _make_layer_inputs(tape, ends, x)
     if ends.width != ends.hidden:
         x = linear(tape, x, "embedding projection", "h", ends.hidden, quantizable=False)
+    if ends.computation.versions > 1:
+        x = spread(tape, ends.computation, x)
     return tape.finish(x)
 
 
@@ -193,8 +197,13 @@ def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
 def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
     computation = ends.computation
     itemsize = tape.arithmetic.itemsize
-    stream = Storage("residual stream", "h", ends.hidden, itemsize, Extent.STREAM)
-    x = Value(stream, ends.hidden, tape.arithmetic.trains)
+    width = computation.versions * ends.hidden
+    stream = Storage(
+        "residual stream", "h", width, stream_itemsize(computation, tape.arithmetic), Extent.STREAM
+    )
+    x = Value(stream, width, tape.arithmetic.trains)
+    if computation.versions > 1:
+        x = joined(tape, computation, x, ends.hidden)
     if computation.mlm_transform:
         with tape.holding(x):
             made = linear(tape, x, "transform", "E", ends.width, quantizable=False)

@@ -39,26 +39,39 @@ def feed_forward(tape: Tape, computation: Computation, part: FeedForward, x: Val
 
 def _dense(tape: Tape, computation: Computation, part: Dense, x: Value, hidden: int) -> Value:
     make = _gated if part.gated else _plain
-    inner = dropout(tape, make(tape, computation, x, part.width), drops=computation.inner_dropout)
-    if computation.inner_norms:
-        inner = norm(tape, computation, inner)
-    return linear(tape, inner, "down_proj", "h", hidden, quantizable=not computation.down_float32)
+    with tape.holding() as inside:
+        inner = dropout(tape, make(tape, computation, part, x, inside), drops=computation.inner_dropout)
+        if computation.inner_norms:
+            inner = norm(tape, computation, inner)
+        return linear(tape, inner, "down_proj", "h", hidden, quantizable=not computation.down_float32)
 
 
-def _gated(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
+def _gated(tape: Tape, computation: Computation, part: Dense, x: Value, inside: list[Value]) -> Value:
     """act(gate(x)) · up(x) (Shazeer, arXiv 2002.05202)."""
+    width = part.width
     if computation.fused_gate:
         both = linear(tape, x, "gate_up_proj", "f", 2 * width)
         gate, up = tape.view(both, width, width)
         with tape.holding(both):
             return multiply(tape, up, _activation(tape, computation, gate), "act(gate)·up")
-    gate = _activation(tape, computation, linear(tape, x, "gate_proj", "f", width))
-    return multiply(tape, gate, linear(tape, x, "up_proj", "f", width), "act(gate)·up")
-
-
-def _plain(tape: Tape, computation: Computation, x: Value, width: int) -> Value:
-    """act(up(x))."""
+    gate = linear(tape, x, "gate_proj", "f", width)
+    if part.cut_off:
+        gate = _largest(tape, gate)
+    opened = _activation(tape, computation, gate)
     up = linear(tape, x, "up_proj", "f", width)
+    if computation.gate_held:
+        inside += [gate, opened, up]
+    return multiply(tape, opened, up, "act(gate)·up")
+
+
+def _largest(tape: Tape, x: Value) -> Value:
+    """What exceeds its token's mean by so many deviations, which keep x: relu(x − mean − deviations) (Gemma 3n)."""
+    return _relu(tape, unary(tape, x, "gate − cutoff", saves_input=True))
+
+
+def _plain(tape: Tape, computation: Computation, part: Dense, x: Value, _: list[Value]) -> Value:
+    """act(up(x))."""
+    up = linear(tape, x, "up_proj", "f", part.width)
     with tape.holding(up):
         return _activation(tape, computation, up)
 

@@ -43,6 +43,10 @@ def read_computation(architecture: Architecture, census: Census) -> Computation:
     census = _without_towers(census)
     norms = tuple(_layer_norms(architecture, census))
     residual = _residual(norms, generates=architecture.generates)
+    if _reads_embeddings_again(architecture, census):
+        residual = Residual.INTO_RECURRENCE
+    if versions_of(census) > 1:
+        residual = Residual.OVER_VERSIONS
     encodes = not architecture.generates
     learned = any(_POSITIONS.search(group.template) for group in census.groups)
     upcasts = _upcasts(architecture, residual)
@@ -110,14 +114,26 @@ def bins_of_frames(census: Census) -> int:
     return next((group.shape[1] for group in census.find("encoder.conv1.weight")), 0)
 
 
+def versions_of(census: Census) -> int:
+    """Versions of each token in the residual stream, by AltUp's square matrix of them."""
+    return next((group.shape[0] for group in census.find("altup.correction_coefs.weight")), 1)
+
+
+def rank_beside_attention(census: Census) -> int:
+    """Of LAuReL's two matrices, 0 without them."""
+    return next((group.shape[0] for group in census.find("laurel.linear_left.weight")), 0)
+
+
 def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | None:
     """The widths of the matrices into and out of layers without attention; None where there are none."""
+    mixer = next((mixer for mixer in _recurrent(architecture) if mixer.chunk), None)
+    if mixer and mixer.name == "kimi_delta_attention":
+        return _of_alike_parts(mixer)
     groups = [g for g in census.groups if g.role is Role.RECURRENT and len(g.shape) == 2]
     into = max((g.shape[0] for g in groups if "in_proj" in g.template), default=2 * architecture.hidden_size)
     out = max((g.shape[1] for g in groups if "out_proj" in g.template), default=architecture.hidden_size)
     if not groups:
         return None
-    mixer = next((mixer for mixer in _recurrent(architecture) if mixer.chunk), None)
     plain = Recurrence(projected=into, inner=min(out, into))
     if mixer is None:
         return plain
@@ -127,6 +143,22 @@ def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | No
         heads=_rows(census, "A_log"),
         state=mixer.state.float32 // plain.inner,
         convolved=_rows(census, "conv1d.weight"),
+        chunk=mixer.chunk,
+        parts=max((group.shape[0] for group in census.find("A_log") if len(group.shape) == 3), default=1),
+    )
+
+
+def _of_alike_parts(mixer: Recurrent) -> Recurrence:
+    """Of queries, keys and values equally wide, whose past inputs it keeps, and a square of a head's size."""
+    inner = mixer.state.model // mixer.kernel // 3
+    state = mixer.state.float32 // inner
+    return Recurrence(
+        kind=mixer.name,
+        projected=3 * inner,
+        inner=inner,
+        heads=inner // state,
+        state=state,
+        convolved=3 * inner,
         chunk=mixer.chunk,
     )
 
@@ -155,6 +187,12 @@ def _gate(architecture: Architecture, census: Census) -> Gate:
     width = mixer.heads * mixer.key_dim if isinstance(mixer, Attention) else 0
     rows = {g.shape[0] for g in census.groups if len(g.shape) == 2 and _QUERIES.search(g.template)}
     return Gate.WITH_QUERIES if rows == {2 * width} else Gate.NONE
+
+
+def _reads_embeddings_again(architecture: Architecture, census: Census) -> bool:
+    """Whether attention beside a recurrence reads twice the hidden size: its input and the embeddings (Zamba)."""
+    queries = (g for g in census.groups if len(g.shape) == 2 and _QUERIES.search(g.template))
+    return any(group.shape[1] == 2 * architecture.hidden_size for group in queries)
 
 
 def _stated(switch: bool | None, *, otherwise: bool) -> bool:

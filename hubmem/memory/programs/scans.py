@@ -9,6 +9,7 @@ Symbols: I inner width, m heads, N state size, u tokens of a chunk.
 from dataclasses import dataclass, replace
 
 from hubmem.memory.programs.linear import linear
+from hubmem.memory.programs.norms import times_weight
 from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, copy, in_half, multiply, unary
 from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 
@@ -25,6 +26,7 @@ class Recurrence:
         state: rows of a head's state, for each of the inner width's columns.
         convolved: channels of its convolution.
         chunk: tokens that are scanned together.
+        parts: of the inner width, scanned one after another (Zamba's heads).
     """
 
     kind: str = ""
@@ -34,11 +36,13 @@ class Recurrence:
     state: int = 0
     convolved: int = 0
     chunk: int = 1
+    parts: int = 1
 
 
 # What one more token makes of the state's size, in bytes of an element: products of decay, input and state.
 _STEPS = {
     "gated_delta_net": (FLOAT32,) * 3,
+    "kimi_delta_attention": (FLOAT32,) * 3,
     "mamba": (FLOAT32,) * 4,
     "mamba2": (FLOAT32, HALF, HALF, FLOAT32, FLOAT32),
 }
@@ -64,14 +68,14 @@ def delta_rule(tape: Tape, mixer: Recurrence, x: Value, hidden: int) -> Value:
     with tape.holding(x) as held:
         projected = linear(tape, x, "in_proj", "p", mixer.projected)
         part, gate = tape.view(projected, mixer.convolved, mixer.inner)
-        convolved = _convolved(tape, copy(tape, part, "q, k and v joined"))
+        convolved = convolve(tape, copy(tape, part, "q, k and v joined"))
         gate = copy(tape, gate, "gate")
         held += [projected, convolved, gate]
         q, k, v = tape.view(convolved, keys, keys, mixer.inner)
         scanned = _scan_by_delta_rule(tape, mixer, q, k, v)
         held.append(scanned)
         normed = _normed_then_gated(tape, scanned, gate)
-        return linear(tape, normed, "o_proj", "h", hidden)
+        return linear(tape, normed, "out_proj", "h", hidden)
 
 
 def _scan_by_delta_rule(tape: Tape, mixer: Recurrence, q: Value, k: Value, v: Value) -> Value:
@@ -80,12 +84,12 @@ def _scan_by_delta_rule(tape: Tape, mixer: Recurrence, q: Value, k: Value, v: Va
         q, k = (_wide(tape, mixer, value, f"{value.storage.label} repeated") for value in (q, k))
         wide = [cast(tape, value, FLOAT32) for value in (q, k, v)]
         q, k = (unary(tape, value, "x / ‖x‖", saves_input=True) for value in wide[:2])
-        q, k, v = (_padded(tape, value) for value in (q, k, wide[2]))
+        q, k, v = (pad(tape, value) for value in (q, k, wide[2]))
         held.append(v)
         with tape.holding(q, k):
             strengthened_v = unary(tape, v, "β·v", saves_input=True)
             strengthened_k = unary(tape, k, "β·k", saves_input=True)
-            decay = _pairwise_decay(tape, mixer)
+            decay = _pairwise_decay(tape, mixer, v)
             system = multiply(tape, _pairs(tape, mixer, strengthened_k, k), decay, "system")
             within = multiply(tape, _pairs(tape, mixer, q, k), decay, "attention within chunks")
             decayed_k = unary(tape, strengthened_k, "decayed β·k", saves_input=True)
@@ -122,7 +126,7 @@ def _normed_then_gated(tape: Tape, x: Value, gate: Value) -> Value:
     """x̂·w·silu(gate), x̂ in the layer's dtype and the gate in float32."""
     wide = cast(tape, x, FLOAT32)
     normal = cast(tape, unary(tape, wide, "x̂", saves_input=True), x.itemsize)
-    weighted = unary(tape, normal, "norm", saves_input=True)
+    weighted = times_weight(tape, normal)
     opened = unary(tape, cast(tape, gate, FLOAT32), "silu(gate)", saves_input=True)
     return cast(tape, multiply(tape, weighted, opened, "gated"), x.itemsize)
 
@@ -136,26 +140,26 @@ def chunked_scan(tape: Tape, mixer: Recurrence, x: Value, hidden: int) -> Value:
     with tape.holding(x) as held:
         projected = linear(tape, x, "in_proj", "p", mixer.projected)
         gate, part = tape.view(projected, mixer.inner, mixer.convolved)
-        convolved = _convolved(tape, part)
+        convolved = convolve(tape, part)
         held += [projected, convolved]
         groups = (mixer.convolved - mixer.inner) // 2
         value, into, out = tape.view(convolved, mixer.inner, groups, groups)
         scanned = _scan_of_states(tape, mixer, value, into, out)
         held.append(scanned)
         normed = cast(tape, _gated_then_normed(tape, scanned, gate), itemsize)
-        return linear(tape, normed, "o_proj", "h", hidden)
+        return linear(tape, normed, "out_proj", "h", hidden)
 
 
 def _scan_of_states(tape: Tape, mixer: Recurrence, x: Value, b: Value, c: Value) -> Value:
     with tape.holding() as held:
         x = cast(tape, x, FLOAT32)
         b, c = (_spread(tape, mixer, cast(tape, value, FLOAT32)) for value in (b, c))
-        skipped = unary(tape, _padded(tape, x), "D·x", saves_input=True)
+        skipped = times_weight(tape, pad(tape, x))
         held.append(skipped)
         with tape.holding(x, b, c):
             stepped = unary(tape, x, "Δ·x", saves_input=True)
-            x, b, c = (_padded(tape, value) for value in (stepped, b, c))
-        decay = _segment_sums(tape, mixer)
+            x, b, c = (pad(tape, value) for value in (stepped, b, c))
+        decay = _segment_sums(tape, mixer, x)
         held += [x, b, c, decay]
         pairs = _pairs(tape, mixer, copy(tape, c, "C by head"), copy(tape, b, "B by head"))
         weights = multiply(tape, pairs, decay, "C·Bᵀ·decay")
@@ -179,7 +183,7 @@ def selective_scan(tape: Tape, mixer: Recurrence, x: Value, hidden: int) -> Valu
     with tape.holding(x) as held:
         projected = linear(tape, x, "in_proj", "p", 2 * mixer.inner)
         part, gate = tape.view(projected, mixer.inner, mixer.inner)
-        convolved = _convolved(tape, part)
+        convolved = convolve(tape, part)
         held += [projected, convolved]
         step_size = cast(tape, unary(tape, convolved, "Δ", saves_input=True), FLOAT32)
         step_size = unary(tape, step_size, "softplus(Δ)", saves_input=True)
@@ -187,11 +191,13 @@ def selective_scan(tape: Tape, mixer: Recurrence, x: Value, hidden: int) -> Valu
         skipped = add(tape, scanned, cast(tape, unary(tape, convolved, "D·x"), FLOAT32), "output + D·x")
         opened = unary(tape, gate, "silu(gate)", saves_input=True)
         gated = cast(tape, multiply(tape, skipped, opened, "gated"), x.itemsize)
-        return linear(tape, gated, "o_proj", "h", hidden)
+        return linear(tape, gated, "out_proj", "h", hidden)
 
 
 def _scan_token_by_token(tape: Tape, mixer: Recurrence, x: Value, step_size: Value) -> Value:
-    states = Storage("states", "I·N", mixer.inner * mixer.state, FLOAT32)
+    # What one part's scan makes is gone before the next, unless a backward pass needs it.
+    parts = 1 if tape.arithmetic.trains else mixer.parts
+    states = Storage("states", "I·N", mixer.inner * mixer.state // parts, FLOAT32)
     with tape.holding(step_size) as held:
         (exponent,) = tape.run("Δ·A", (step_size,), (replace(states, label="Δ·A"),), saves=(step_size,))
         decay = unary(tape, exponent, "decay", saves_output=True)
@@ -213,24 +219,24 @@ def _spread(tape: Tape, mixer: Recurrence, x: Value) -> Value:
     return tape.run("repeat", (x,), (storage,))[0]
 
 
-def _segment_sums(tape: Tape, mixer: Recurrence) -> Value:
+def _segment_sums(tape: Tape, mixer: Recurrence, x: Value) -> Value:
     """The decay between all pairs of a chunk: spread, masked, summed, masked again, its exponential kept."""
     spread = Storage("spread", "m·u", mixer.heads * mixer.chunk, FLOAT32, Extent.CHUNKED)
-    (masked,) = tape.run("mask", (_steps(tape),), (spread,))
+    (masked,) = tape.run("mask", (_steps(x),), (spread,))
     with tape.holding(masked):
         sums = unary(tape, unary(tape, masked, "sums"), "masked sums")
     return unary(tape, sums, "decay", saves_output=True)
 
 
-def _pairwise_decay(tape: Tape, mixer: Recurrence) -> Value:
+def _pairwise_decay(tape: Tape, mixer: Recurrence, x: Value) -> Value:
     difference = Storage("differences", "m·u", mixer.heads * mixer.chunk, FLOAT32, Extent.CHUNKED)
-    (differences,) = tape.run("differences", (_steps(tape),), (difference,))
+    (differences,) = tape.run("differences", (_steps(x),), (difference,))
     return unary(tape, unary(tape, differences, "masked"), "decay", saves_output=True)
 
 
-def _steps(tape: Tape) -> Value:
+def _steps(x: Value) -> Value:
     """Each head's step for each token: too few numbers to count."""
-    return Value(Storage("steps", "m", 0, FLOAT32, Extent.CHUNKED), 0, needs_grad=tape.arithmetic.trains)
+    return Value(Storage("steps", "m", 0, FLOAT32, Extent.CHUNKED), 0, needs_grad=x.needs_grad)
 
 
 def _states(tape: Tape, mixer: Recurrence, reads: list[Value]) -> Value:
@@ -255,13 +261,14 @@ def _product(tape: Tape, factors: list[Value], storage: Storage) -> Value:
 
 
 def _gated_then_normed(tape: Tape, x: Value, gate: Value) -> Value:
-    """(x·silu(gate))^·w, all in float32."""
+    """(x·silu(gate))^·w, all in float32, of the tokens without those that fill the last chunk."""
     opened = unary(tape, cast(tape, gate, FLOAT32), "silu(gate)", saves_input=True)
-    gated = multiply(tape, x, opened, "gated")
-    return unary(tape, unary(tape, gated, "x̂", saves_input=True), "norm", saves_input=True)
+    gated = multiply(tape, opened, x, "gated")
+    return times_weight(tape, unary(tape, gated, "x̂", saves_input=True))
 
 
-def _convolved(tape: Tape, x: Value) -> Value:
+def convolve(tape: Tape, x: Value) -> Value:
+    """A short convolution along the tokens, and a function of what it makes."""
     return unary(tape, unary(tape, x, "convolution", saves_input=True), "act", saves_input=True)
 
 
@@ -273,7 +280,7 @@ def _wide(tape: Tape, mixer: Recurrence, x: Value, label: str) -> Value:
     return tape.run("repeat", (x,), (Storage(label, "m·N", width, x.itemsize, x.storage.extent),))[0]
 
 
-def _padded(tape: Tape, x: Value) -> Value:
+def pad(tape: Tape, x: Value) -> Value:
     """Copied, with tokens added that fill the last chunk."""
     storage = Storage(x.storage.label, x.storage.symbol, x.width, x.itemsize, Extent.CHUNKED)
     return tape.run("pad", (x,), (storage,))[0]

@@ -115,6 +115,11 @@ class Trace:
     forward: tuple[Alive, ...]
     backward: tuple[Alive, ...]
 
+    @property
+    def differentiates(self) -> bool:
+        """Whether its result has a gradient, and so a backward pass."""
+        return bool(self.backward)
+
     def without_casts(self) -> "Trace":
         """The same where weights in autocast's dtype are another's: of layers that share weights."""
         return Trace(

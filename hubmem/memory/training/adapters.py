@@ -42,6 +42,11 @@ _PLACES: tuple[tuple[str, str], ...] = (
     ("o_proj", r"o_proj|out_proj|out_lin|o|(attention|self_attention|self_attn|attention\.output)\.dense"),
 )
 
+# Layers whose programs call them as their classes do: Gemma's inputs of layers, AltUp, LAuReL, Zamba's.
+_BY_THEIR_NAMES = re.compile(
+    r"\.(per_layer_\w+|altup_\w+|modality_router|\w+_coefs|linear_left|linear_right|(?<=\d\.)linear)(\.\d+)?$"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptation:
@@ -149,8 +154,8 @@ def _linear(census: Census) -> Iterator[TensorGroup]:
 
 
 def _may_be_adapted(group: TensorGroup) -> bool:
-    """A shared expert's gate counts as routing, and is a linear layer."""
-    return group.role not in _NEVER or "shared_expert_gate" in group.template
+    """A shared expert's gate and AltUp's router count as routing, and are linear layers."""
+    return group.role not in _NEVER or bool(re.search("shared_expert_gate|modality_router", group.template))
 
 
 def _is_inner(group: TensorGroup) -> bool:
@@ -165,10 +170,12 @@ def _module(group: TensorGroup) -> str:
 def place_of(group: TensorGroup) -> str:
     """What a layer's program calls a linear layer."""
     module = _module(group)
-    if group.role is Role.HEAD:
-        return "transform"
-    if group.role is Role.ROUTER:
-        return "router"
+    if own := _BY_THEIR_NAMES.search(module):
+        return own[1]
+    if group.role in (Role.HEAD, Role.ROUTER):
+        return "transform" if group.role is Role.HEAD else "router"
+    if group.role is Role.RECURRENT:
+        return "out_proj" if re.search(r"(out|o_proj|out_proj)$", module) else "in_proj"
     if group.role is Role.EXPERTS:
         return EXPERTS_DOWN if module.endswith(("down_proj", "w2")) else EXPERTS_GATE_UP
     for place, pattern in _PLACES:

@@ -78,16 +78,20 @@ class _Model:
             encoder = replace(
                 self._decoder, layers=self._architecture.encoder, tokens=source, keys=source, causal=False
             )
-            yield self._input(encoder)
+            given = self._input(encoder)
+            yield given
             yield from self._bias_of_positions(encoder)
-            yield from self._layers(encoder, "encoder")
+            yield from self._layers(encoder, "encoder", wanted=given.trace.differentiates)
             yield self._of("encoder norm", encoder, trace_encoder_end(self._ends, self._regime.arithmetic))
+        wanted = True
         if self._stage.first:
-            yield self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
+            given = self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
+            wanted = given.trace.differentiates
+            yield given
             if self._images:
                 yield from self._tower(self._images)
         yield from self._bias_of_positions(self._decoder)
-        yield from self._layers(self._decoder, "decoder")
+        yield from self._layers(self._decoder, "decoder", wanted=wanted)
         if not self._stage.last:
             return
         yield Segment(
@@ -103,7 +107,7 @@ class _Model:
     def _tower(self, images: Images) -> Iterator[Segment]:
         """The tower's layers, and the projection of what comes out of them to the language model's width."""
         if images.stack:
-            yield from self._layers(images.stack, VISION)
+            yield from self._layers(images.stack, VISION, wanted=images.arithmetic.trains)
         projection = Segment(
             name="projection of images",
             trace=images.projection,
@@ -150,16 +154,17 @@ class _Model:
         """A segment with next to no weights."""
         return Segment(name=name, trace=trace, counts=stack.counts, gradients=0)
 
-    def _layers(self, stack: Stack, side: str) -> Iterator[Segment]:
+    def _layers(self, stack: Stack, side: str, *, wanted: bool) -> Iterator[Segment]:
+        """Layers in their order; with adapters alone those before the first want no gradient of their input."""
         arithmetic = stack.arithmetic
         itemsize = stream_itemsize(stack.computation, arithmetic)
-        x = Storage("layer's input", "h", stack.architecture.hidden_size, itemsize, Extent.STREAM)
+        width = stack.computation.versions * stack.architecture.hidden_size
+        x = Storage("layer's input", "h", width, itemsize, Extent.STREAM)
         masks = stack.masks()
         biases = tuple(held for held in stack.referred() if held.extent in _BIASES)
         for number, block in enumerate(stack.blocks()):
-            # With LoRA alone nothing before the first adapter wants a gradient.
-            first = number == 0 and not arithmetic.base_trains and not self._checkpointed
-            trace = trace_layer(block, arithmetic, input_needs_grad=not first)
+            trace = trace_layer(block, arithmetic, input_needs_grad=wanted)
+            wanted = wanted or trace.differentiates
             if self._shared and number:
                 trace = trace.without_casts()
             yield Segment(

@@ -63,7 +63,7 @@ def _hrm_layers(config: Config) -> int:
 DECODERS: tuple[Family, ...] = (
     Family(
         "aria_text bitnet chameleon cohere csm diffllama doge emu3_text_model ernie4_5"
-        " ernie4_5_moe evolla flex_olmo gemma glm glm4 glm4_moe glm4v_moe_text glm4v_text"
+        " ernie4_5_moe evolla flex_olmo gemma glm glm4 glm4v_text"
         " glm_image_text glm_ocr_text granite granite4_vision_text granite_docling_text granitemoe"
         " granitemoeshared helium higgs_audio_v2 hunyuan_v1_dense hunyuan_vl_text hy_v3"
         " hyperclovax idefics internlm3 iquestcoder llama minimax_m2 ministral"
@@ -92,6 +92,7 @@ DECODERS: tuple[Family, ...] = (
     ),
     Family("kyutai_speech_to_text moshi", Stack(feed_forward=feed_forward.half)),
     Family("hunyuan_v1_moe", Stack(feed_forward=feed_forward.beside_dense)),
+    Family("glm4_moe glm4v_moe_text", Stack(mixers={FULL: attention.glm4_moe})),
     Family("cpmant", Stack(mixers={FULL: attention.cpm_ant})),
     Family("gpt_bigcode", Stack(mixers={FULL: attention.multi_query}, feed_forward=feed_forward.plain)),
     Family("falcon", Stack(mixers={FULL: attention.falcon}, feed_forward=feed_forward.plain)),
@@ -210,6 +211,7 @@ DECODERS: tuple[Family, ...] = (
                 FULL: reading_others_at_the_end(full),
                 SLIDING: reading_others_at_the_end(sliding),
             },
+            feed_forward=feed_forward.gemma3n,
         ),
     ),
     Family("gemma4_text gemma4_unified_text diffusion_gemma_text", _GEMMA4),

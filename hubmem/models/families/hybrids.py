@@ -120,7 +120,10 @@ HYBRIDS: tuple[Family, ...] = (
                 (LINEAR, LINEAR, HYBRID),
                 every("attn_layer_period", HYBRID, LINEAR, first="attn_layer_offset"),
             ),
-            mixers={LINEAR: _MAMBA, HYBRID: recurrence.side_by_side(attention.zamba, _MAMBA)},
+            mixers={
+                LINEAR: recurrence.mamba1(expanded),
+                HYBRID: recurrence.side_by_side(attention.zamba, recurrence.mamba1(expanded)),
+            },
             feed_forward=feed_forward.none,
             feed_forwards={HYBRID: feed_forward.gated},
         ),

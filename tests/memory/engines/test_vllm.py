@@ -159,6 +159,11 @@ LOADED = [
         model="deepseek-ai/DeepSeek-R1-Distill-Qwen-14B", workload={"tp": 2}, weights=13.9476,
         source="vllm-project/vllm#13061",
     ),
+    # Every stage has an embedding and a head.
+    Start(
+        model="Qwen/Qwen3-30B-A3B-Instruct-2507", workload={"tp": 4, "pp": 2}, weights=7.3272,
+        source="public log, GH200, 0.10",
+    ),
     # From 0.21 on a tensor of 20 MiB or more keeps its whole segment.
     Start(version="0.24", model="Qwen/Qwen3-8B", weights=15.27, source="public log, RTX 5090"),
     Start(version="0.27", model="Qwen/Qwen2.5-3B-Instruct", weights=5.79, source="public log"),
@@ -298,12 +303,13 @@ STARTED = [
     ),
     # A prompt in one step, in eager code: the layers' peak and not the sampler's.
     Start(
-        version="0.7", model="Qwen/Qwen2.5-1.5B-Instruct", memory_gib=14.56,
+        version="0.7", model="Qwen/Qwen2.5-1.5B-Instruct", memory_gib=14.56, compute_capability="7.5",
         workload={"context": 32768, "gpu_memory_utilization": 0.5},
         weights=2.89, outside=0.01, activations=2.02, source="public log, T4",
     ),
     Start(
         version="0.7", model="Qwen/Qwen2.5-1.5B", max_context=4096, memory_gib=22.06,
+        compute_capability="8.9",
         workload={"context": 4096},
         weights=2.88, outside=0.05, activations=1.4, pool=15.52, source="public log of Qwen2.5-Math-1.5B, L4",
     ),
@@ -312,9 +318,24 @@ STARTED = [
         workload={"tp": 2}, weights=30.73, outside=0.74, activations=1.41, source="public log, 2 × H20",
     ),
     Start(
-        version="0.7", model="meta-llama/Llama-3.2-3B-Instruct", memory_gib=7.65,
+        version="0.7", model="meta-llama/Llama-3.2-3B-Instruct", memory_gib=7.65, compute_capability="8.9",
         workload={"context": 10000, "weight_dtype": "gguf:Q8_0"},
         weights=3.26, outside=0.02, activations=1.22, source="public log, RTX 4070 Laptop",
+    ),
+    Start(
+        version="0.7", model="Qwen/Qwen2.5-1.5B", max_context=4096, memory_gib=44.39, compute_capability="8.9",
+        workload={"context": 4096, "gpu_memory_utilization": 0.85},
+        weights=2.88, outside=0.08, activations=1.4, pool=33.37, source="public log, L40S",
+    ),
+    Start(
+        version="0.7", model="Qwen/Qwen2.5-7B-Instruct-AWQ", memory_gib=8, compute_capability="8.9",
+        workload={"context": 4096, "gpu_memory_utilization": 0.7},
+        weights=5.2, outside=0.03, activations=1.42, source="vllm-project/vllm#13882",
+    ),
+    Start(
+        version="0.7", model="Qwen/Qwen3-4B", memory_gib=11.6, compute_capability="7.5",
+        workload={"context": 10000, "max_num_seqs": 1, "gpu_memory_utilization": 0.95},
+        weights=7.56, outside=0.04, activations=0.74, source="public log, RTX 2060, engine V0 of 0.8",
     ),
     Start(
         version="0.7", model="microsoft/phi-4", memory_gib=79.25,
