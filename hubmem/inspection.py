@@ -127,7 +127,7 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
         siblings=tuple(siblings),
         host=host,
     )
-    settled = [_on_device(workload, target.gpu) for target in request.targets]
+    settled = [_on_device(workload, target.gpu, config) for target in request.targets]
     verdicts = tuple(
         replace(solver, workload=each).judge(target, named=request.named)
         for target, each in zip(request.targets, settled, strict=True)
@@ -165,11 +165,11 @@ def _counted(census: Census, quantization: Quantization | None, architecture: Ar
     )
 
 
-def _on_device(workload: Workload, gpu: Gpu) -> Workload:
+def _on_device(workload: Workload, gpu: Gpu, config: Config | None) -> Workload:
     """The workload with what its engine decides by the device it finds."""
     engine = engine_of(workload.engine, workload.engine_version)
     device = Device(memory_bytes=gpu.memory_bytes, name=gpu.title, compute_capability=gpu.compute_capability)
-    return engine.settle(workload, device)
+    return engine.settle(workload, device, config)
 
 
 def _with_cache_dtype(workload: Workload, quantization: Quantization | None) -> Workload:

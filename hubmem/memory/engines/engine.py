@@ -13,17 +13,18 @@ from hubmem.memory.engines import llama_cpp, sglang, sglang_rules, transformers,
 from hubmem.memory.plan import Plan
 from hubmem.memory.sharding import Rank, stage_bounds
 from hubmem.memory.workload import Workload
+from hubmem.models.config import Config
 from hubmem.models.mixers import CachePolicy
 
 
 class Settle(Protocol):
     """Fills in what an engine decides by the device it finds."""
 
-    def __call__(self, workload: Workload, device: Device) -> Workload:
-        """The workload on that device."""
+    def __call__(self, workload: Workload, device: Device, config: Config | None = None) -> Workload:
+        """The workload on that device; some engines ask the model's config too."""
 
 
-def _as_asked(workload: Workload, device: Device) -> Workload:  # noqa: ARG001 - decides nothing
+def _as_asked(workload: Workload, device: Device, config: Config | None = None) -> Workload:  # noqa: ARG001 - decides nothing
     return workload
 
 

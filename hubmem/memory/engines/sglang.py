@@ -15,13 +15,15 @@ from hubmem.memory.engines.vllm_profile import V1, Limits, profile_term
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.sharding import Rank
 from hubmem.memory.workload import Workload
+from hubmem.models.config import Config
 from hubmem.units import MIB
 from hubmem.weights.roles import Role
 
 _UNKNOWN = "The layers of this model type are not known: weights only, without cache and activations."
 _NO_POOL = "SGLang's pools are not planned for layers like this model's: no cache is counted."
 _TOWERS = (
-    "SGLang keeps 5 % or more of a GPU free for images where nobody sets its fraction; that is not counted."
+    "SGLang leaves 5 % or more of a GPU free for images where nobody sets its fraction: name a GPU to have"
+    " that counted."
 )
 
 
@@ -43,13 +45,18 @@ def plan(rank: Rank, *, rules: Rules = V05) -> Plan:
     )
 
 
-def settled(workload: Workload, device: Device, *, rules: Rules = V05) -> Workload:
-    """The workload with the chunks and the fraction a server takes on that device."""
+def settled(
+    workload: Workload, device: Device, config: Config | None = None, *, rules: Rules = V05
+) -> Workload:
+    """The workload with the chunks and the fraction a server takes on that device, less of it for a model of images."""
+    fraction = rules.fraction(workload, device.memory_bytes)
+    if workload.mem_fraction_static is None and config is not None:
+        fraction *= rules.beside_tower(config)
     return replace(
         workload,
         max_num_batched_tokens=workload.max_num_batched_tokens or rules.on(device.memory_bytes).chunk,
         compute_capability=device.compute_capability,
-        mem_fraction_static=rules.fraction(workload, device.memory_bytes),
+        mem_fraction_static=fraction,
     )
 
 
@@ -134,7 +141,8 @@ class _Server:
             yield _UNKNOWN
         elif architecture.generates and self.pool is None:
             yield _NO_POOL
-        if any(group.role is Role.VISION for group in self.rank.census.kinds):
+        sees = any(group.role is Role.VISION for group in self.rank.census.kinds)
+        if sees and self.rank.workload.mem_fraction_static is None:
             yield _TOWERS
 
     def _cache(self, pool: TokenPool) -> Term:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hubmem.errors import MalformedConfig
 from hubmem.memory.workload import Workload
+from hubmem.models.config import Config
 from hubmem.units import MIB
 
 # Of devices that no row of the tables below names otherwise.
@@ -14,6 +16,13 @@ _WIDE_FROM_TP = 4
 _RESERVED, _RESERVED_BY_TOKEN, _FEWEST_TOKENS, _RESERVED_BY_GRAPH = 512, 1.5, 2048, 2
 _RESERVED_BY_EIGHT_RANKS = 1024
 _RESERVED_ON_LARGE, _LARGE = 10 * 1024, 60 * 1024
+
+
+# Of its part, what a server keeps where there is a tower for images: less by a tenth for as much again as a ViT-L of
+# 24 layers of 1,024, which also stands in where a config does not say (adjust_mem_fraction_for_vlm).
+_BESIDE_TOWER = 0.95
+_TOWER_LAYERS, _TOWER_WIDTH = 24, 1024
+_BY_SIZE, _LEAST, _MOST = 0.1, 0.8, 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +53,7 @@ class Rules:
         unknown: on a device that is not known.
         fractions: `mem_fraction_static` by the ranks of tensor parallelism from which it holds; none where the
             device decides.
+        weighs_towers: whether a larger tower leaves a smaller part.
     """
 
     version: str
@@ -51,6 +61,7 @@ class Rules:
     defaults: tuple[Defaults, ...]
     unknown: Defaults
     fractions: tuple[tuple[int, float], ...] = ()
+    weighs_towers: bool = True
 
     @property
     def chunks(self) -> Iterable[int]:
@@ -60,6 +71,21 @@ class Rules:
     def on(self, memory_bytes: int) -> Defaults:
         """The defaults on a device with so much memory."""
         return next(row for row in self.defaults if memory_bytes < row.below_mib * MIB)
+
+    def beside_tower(self, config: Config) -> float:
+        """What is left of the fraction for a model that sees images.
+
+        >>> tower = Config({"vision_config": {"num_hidden_layers": 27, "hidden_size": 1152}})
+        >>> round(V05.beside_tower(tower), 4), V04.beside_tower(tower), V05.beside_tower(Config({}))
+        (0.9097, 0.95, 1.0)
+        """
+        try:
+            vision = config.child("vision_config")
+            if vision is None:
+                return 1.0
+            return _BESIDE_TOWER * (_tower_factor(vision) if self.weighs_towers else 1)
+        except MalformedConfig:
+            return _BESIDE_TOWER
 
     def fraction(self, workload: Workload, memory_bytes: int | None = None) -> float:
         """The part of a device for weights and pool: as set, else by tensor parallelism or by the device.
@@ -79,6 +105,14 @@ class Rules:
         return round(1 - _reserved_mib(workload, memory_mib, self.on(memory_bytes)) / memory_mib, 3)
 
 
+def _tower_factor(vision: Config) -> float:
+    layers = vision.optional_natural("num_hidden_layers")
+    width = vision.optional_natural("hidden_size")
+    size = (_TOWER_LAYERS if layers is None else layers) * (_TOWER_WIDTH if width is None else width) ** 2
+    size_by_usual = size / (_TOWER_LAYERS * _TOWER_WIDTH**2)
+    return max(_LEAST, min(_MOST, 1 - _BY_SIZE * (size_by_usual - 1)))
+
+
 def _reserved_mib(workload: Workload, memory_mib: int, defaults: Defaults) -> float:
     """max(512 + 1.5·C + 2·G + 1024·TP·PP/8, 10240 on a large device), chunk C, largest graph G."""
     chunk = max(workload.max_num_batched_tokens or defaults.chunk, _FEWEST_TOKENS)
@@ -96,8 +130,9 @@ V04 = Rules(
     defaults=(Defaults(below_mib=25_000, chunk=2048), Defaults(chunk=8192)),
     unknown=Defaults(chunk=8192),
     fractions=((16, 0.79), (8, 0.81), (4, 0.85), (2, 0.87), (1, 0.88)),
+    weighs_towers=False,
 )
-"""SGLang 0.4: srt/server_args.py, __post_init__."""
+"""SGLang 0.4: srt/server_args.py, __post_init__; srt/model_executor/model_runner.py, where there is a tower."""
 
 V05 = Rules(
     version="0.5",

@@ -21,6 +21,7 @@ from hubmem.memory.sharding import Rank
 from hubmem.memory.static import GroupBytes, compute_dtype, held_bytes, weights_terms
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
+from hubmem.models.config import Config
 from hubmem.models.mixers import Attention, LatentAttention
 from hubmem.units import GIB, format_binary
 from hubmem.weights.roles import Role
@@ -29,8 +30,9 @@ _UNKNOWN = "The layers of this model type are not known: weights only, without c
 _NO_BLOCKS = "vLLM's blocks do not hold this model's cache: none is counted."
 _DRAFTS = "Layers that draft tokens are not counted: vLLM loads them for speculative decoding alone."
 _TOWERS = (
-    "vLLM also profiles the largest images or audio it allows, which is not counted:"
-    " in start-up logs of Qwen2.5-VL that took 3 to 5 GiB more."
+    "vLLM also profiles the largest image, video or audio it allows, or as many as fill a step, which is not counted:"
+    " in start-up logs of Qwen2.5-VL that took 1 to 5 GiB more. `--limit-mm-per-prompt` and smaller `max_pixels` lower"
+    " it, `--skip-mm-profiling` leaves it out."
 )
 
 # Where Machete runs, and what it wants four times as wide. GPTQ's zero points, which all are alike, it leaves out.
@@ -79,7 +81,13 @@ def plan(rank: Rank, *, rules: Rules = V1) -> Plan:
     )
 
 
-def settled(workload: Workload, device: Device, *, rules: Rules = V1) -> Workload:
+def settled(
+    workload: Workload,
+    device: Device,
+    config: Config | None = None,  # noqa: ARG001 - decides nothing by it
+    *,
+    rules: Rules = V1,
+) -> Workload:
     """The workload with the limits of a step that a server takes on that device."""
     limits = Limits.of(workload, rules, device)
     return replace(

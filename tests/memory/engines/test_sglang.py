@@ -7,7 +7,8 @@ from hubmem.memory.engines.sglang_rules import V05
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.plan import Plan
 from hubmem.memory.workload import Workload
-from hubmem.units import GIB
+from hubmem.models.config import Config
+from hubmem.units import GIB, MIB
 
 from tests.memory.models import llama, published
 
@@ -122,3 +123,33 @@ def test_of_layers_that_are_not_known_weights_alone_are_planned() -> None:
     plan = plan_inference(None, TENSORS, Workload(engine="sglang"))
     assert sizes(plan, "activations", "KV cache") == 0
     assert any("weights only" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "fraction"),
+    [
+        pytest.param({}, "0.5.6", 0.847, id="no tower"),
+        pytest.param({"vision_config": {}}, "0.5.6", 0.847 * 0.95, id="a tower of no known size is a ViT-L"),
+        pytest.param(
+            {"vision_config": {"depth": 32, "hidden_size": 1280}}, "0.5.6", 0.847 * 0.95 * 0.94375,
+            id="Qwen2.5-VL writes depth, which is not read",
+        ),
+        pytest.param(
+            {"vision_config": {"num_hidden_layers": 45, "hidden_size": 3200}}, "0.5.6", 0.847 * 0.95 * 0.8,
+            id="never less than four fifths",
+        ),
+        # `Automatically reduce --mem-fraction-static to 0.836` (sgl-project/sglang-omni#345).
+        pytest.param({"vision_config": {}}, "0.4", 0.836, id="0.4 took one part for all"),
+        pytest.param({"vision_config": 7}, "0.5.6", 0.847 * 0.95, id="a config nobody can read"),
+    ],
+)  # fmt: skip
+def test_images_leave_a_smaller_fraction(config: dict[str, object], version: str, fraction: float) -> None:
+    settle = engine_of("sglang", version).settle
+    workload = settle(Workload(engine="sglang"), Device(memory_bytes=24564 * MIB), Config(config))
+    assert workload.mem_fraction_static == pytest.approx(fraction)
+
+
+def test_a_fraction_that_is_set_holds_with_images_too() -> None:
+    asked = Workload(engine="sglang", mem_fraction_static=0.8)
+    workload = engine_of("sglang").settle(asked, Device(memory_bytes=24 * GIB), Config({"vision_config": {}}))
+    assert workload.mem_fraction_static == 0.8
