@@ -28,6 +28,7 @@ from hubmem.memory.programs.reading import (
     width_of_layer_inputs,
 )
 from hubmem.memory.programs.switching import switched
+from hubmem.memory.programs.towers import TOWERS
 from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
 
@@ -106,20 +107,6 @@ _BART = Computation(
     embedding_dropout=True,
     logits_float32=False,
     embeddings_held=2,
-)
-
-# Towers of images: Dosovitskiy et al., arXiv 2010.11929.
-_VIT = Computation(norm=Norm.LAYER, rotation=Rotation.NONE, mlp_input_held=False)
-_QWEN_VIT = replace(
-    _VIT,
-    projection=Projection.VIEWS,
-    rotation=Rotation.BOTH_FLOAT32,
-    convolved_stream=True,
-    own_positions=True,
-    positions_float32=True,
-    outputs_joined=True,
-    embeddings_held=0,
-    pixels_cast=True,
 )
 
 _ROWS: dict[str, Computation] = {
@@ -346,20 +333,6 @@ _ROWS: dict[str, Computation] = {
         convolved_input=True,
         frozen=("encoder.embed_positions.weight",),
     ),
-    "siglip_vision_model": _VIT,
-    "idefics3_vision smolvlm_vision": replace(_VIT, pixels_cast=True),
-    "clip_vision_model": replace(_VIT, activation=Activation.QUICK_GELU),
-    "internvl_vision": replace(
-        _VIT,
-        pixels_cast=True,
-        softmax_float32=False,
-        scales_parts=True,
-        attention_held=True,
-        mlp_input_held=True,
-    ),
-    "qwen2_vl_vision qwen3_vl_vision qwen3_vl_moe_vision": _QWEN_VIT,
-    "qwen2_5_vl_vision": replace(_QWEN_VIT, norm=Norm.RMS),
-    "pixtral": replace(_VIT, norm=Norm.RMS, rotation=Rotation.FULL),
     "mbart": replace(_BART, residual=Residual.PRE),
     "m2m_100 nllb-moe": replace(_BART, residual=Residual.PRE, embedding_norm=False, tables=Tables.SINES),
     "blenderbot": replace(
@@ -384,7 +357,7 @@ _ADAPTED_EXPERTS = frozenset({
     "qwen3_omni_moe", "solar_open",
 })  # fmt: skip
 
-_BY_TYPE = {name: row for names, row in _ROWS.items() for name in names.split()}
+_BY_TYPE = {name: row for names, row in {**_ROWS, **TOWERS}.items() for name in names.split()}
 
 
 def computation_of(architecture: Architecture, census: Census) -> Computation:
