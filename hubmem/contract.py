@@ -146,6 +146,7 @@ def workload_dict(workload: Workload) -> dict[str, Any]:
         "checkpointing": workload.checkpointing if training else None,
         "precision": workload.precision if training else None,
         "attention": workload.attention,
+        "attention_kernels": workload.attention_kernels,
         "tp": workload.tp,
         "pp": workload.pp,
         "ep": workload.ep,

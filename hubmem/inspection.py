@@ -13,7 +13,7 @@ from hubmem.hub.opening import Access, Opened, open_model
 from hubmem.hub.siblings import Sibling, quantized_siblings
 from hubmem.hub.source import Observer
 from hubmem.memory.cache import Cache, bytes_per_token, cache_bytes
-from hubmem.memory.device import Device
+from hubmem.memory.device import on_device
 from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.images import check_images
 from hubmem.memory.planning import planner
@@ -135,6 +135,8 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
     if request.named:
         workload = settled[0]
     plan = plan_for(workload)
+    if request.named:
+        plan = on_device(plan, request.targets[0].gpu.device)
     host = replace(host, resident_bytes=sum(term.nbytes for term in plan.host))
     return Report(
         snapshot=snapshot,
@@ -168,8 +170,7 @@ def _counted(census: Census, quantization: Quantization | None, architecture: Ar
 def _on_device(workload: Workload, gpu: Gpu, config: Config | None) -> Workload:
     """The workload with what its engine decides by the device it finds."""
     engine = engine_of(workload.engine, workload.engine_version)
-    device = Device(memory_bytes=gpu.memory_bytes, name=gpu.title, compute_capability=gpu.compute_capability)
-    return engine.settle(workload, device, config)
+    return engine.settle(workload, gpu.device, config)
 
 
 def _with_cache_dtype(workload: Workload, quantization: Quantization | None) -> Workload:

@@ -19,13 +19,8 @@ class _Refusal:
     reason: str
 
 
-def capability(gpu: Gpu) -> float | None:
-    """CUDA's compute capability, such as 8.9; None where it has none."""
-    return float(gpu.compute_capability) if gpu.compute_capability else None
-
-
 def _older_than(least: float) -> _Test:
-    return lambda gpu: (capability(gpu) or least) < least
+    return lambda gpu: (gpu.device.capability or least) < least
 
 
 # Source: vLLM documentation of 0.14, installation: GPU (compute capability 7.0 or higher, ROCm, XPU), CPU (its cache set

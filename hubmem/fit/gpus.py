@@ -11,6 +11,7 @@ from typing import Any
 
 from hubmem.errors import UnknownGpu, UsageError
 from hubmem.hub.devices import local_devices
+from hubmem.memory.device import Device
 from hubmem.units import MIB, format_binary, parse_size
 
 _COUNTED = re.compile(r"\s*(\d{1,9})\s*[x×*]\s*(.+)", re.IGNORECASE)
@@ -51,6 +52,13 @@ class Gpu:
     dtypes: tuple[str, ...]
     aliases: tuple[str, ...]
     sources: tuple[str, ...]
+
+    @property
+    def device(self) -> Device:
+        """What an engine finds out about it."""
+        return Device(
+            memory_bytes=self.memory_bytes, name=self.title, compute_capability=self.compute_capability
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from itertools import cycle
 from hubmem.errors import UsageError
 from hubmem.fit.gpus import Gpu, Target
 from hubmem.fit.splits import is_divided, splits
+from hubmem.memory.device import on_device
 from hubmem.memory.plan import Plan
 from hubmem.memory.workload import Workload
 
@@ -111,6 +112,7 @@ def _limits(plan: Plan, gpu: Gpu) -> tuple[_Limit, _Limit]:
 
     The band: the allocator's reserve at its 95th percentile, and each assumed overhead at its largest.
     """
+    plan = on_device(plan, gpu.device)
     _, reserved = plan.reserved_bytes
     counted = [term for term in plan.overheads if term.name not in plan.beside_share]
     whole = _Limit(

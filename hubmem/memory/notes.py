@@ -6,7 +6,7 @@ from hubmem.memory.images import seen_by
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.models.architecture import Architecture
-from hubmem.models.mixers import Recurrent
+from hubmem.models.mixers import Attention, Recurrent
 from hubmem.weights.roles import Role
 
 _PLAIN = (
@@ -24,11 +24,13 @@ _ASSUMED = (
 )
 # Short convolutions have no scan: plain operators are all they need.
 _WITHOUT_SCAN = ("short_convolution", "compressed_convolution", "ngram_features")
-
-
 _SCORES = (
     "transformers has no fused attention for {}: its code keeps all attention scores, which grow with the square"
     " of the context."
+)
+_NO_FLASH = (
+    "Below compute capability 8.0 torch has no fused attention for heads that share keys: all attention scores are kept,"
+    " in float32, which grow with the square of the context."
 )
 
 
@@ -43,7 +45,14 @@ def _notes(rank: Rank, architecture: Architecture) -> Iterator[str]:
     yield from dict.fromkeys(_PLAIN if mixer.chunk else _SCAN for mixer in _scanned(architecture))
     if rank.workload.attention != "eager" and not computation_of(architecture, rank.census).fused_kernels:
         yield _SCORES.format(architecture.model_type)
+    elif _shares_keys(architecture) and rank.workload.attention_kernels == "no-flash":
+        yield _NO_FLASH
     yield from _of_images(rank, architecture)
+
+
+def _shares_keys(architecture: Architecture) -> bool:
+    mixer = architecture.attention
+    return isinstance(mixer, Attention) and mixer.heads != mixer.kv_heads
 
 
 def _of_images(rank: Rank, architecture: Architecture) -> Iterator[str]:

@@ -32,6 +32,7 @@ Mode = Literal["inference", "training"]
 Training = Literal["full", "lora", "qlora"]
 Precision = Literal["fp32", "bf16", "amp"]
 AttentionCode = Literal["sdpa", "eager"]
+AttentionKernels = Literal["all", "no-wide-backward", "no-flash"]
 Checkpointing = Literal["none", "full", "selective"]
 
 
@@ -47,6 +48,8 @@ class Workload:
         encoder_context: tokens of an encoder's input; None for the model's usual length.
         images: in each sequence, whose tokens are a part of its context.
         image_size: of each, width and height in pixels, such as `1280x720`.
+        attention_kernels: which of torch's fused ones the device has: `all`, those of an A100; without flash's backward
+            pass for some wide heads; without flash.
         weight_dtype: precision the weights are held in; None for as stored.
         kv_dtype: dtype of the cache; None for what the engine would choose.
         padded: whether sequences of a batch differ in length and the shorter are filled up.
@@ -84,6 +87,7 @@ class Workload:
     kv_dtype: str | None = None
     cache_policy: CachePolicy = CachePolicy.LOGICAL
     attention: AttentionCode = "sdpa"
+    attention_kernels: AttentionKernels = "all"
     padded: bool = False
     full_logits: bool = False
     train: Training | None = None

@@ -37,7 +37,7 @@ ACTIVATIONS = Term(
     name="activations", nbytes=GIB // 2, basis=Basis.DERIVED, formula="e·T·(4h + 3f)", source="eager"
 )
 CONTEXT = Term(
-    name="CUDA context",
+    name="driver state",
     nbytes=GIB // 2,
     basis=Basis.ASSUMED,
     formula="driver context",

@@ -19,7 +19,7 @@ Inference · transformers · BF16 · batch 1 · 8,192 tokens                    
   weights       7 tensors as stored                                                  14.00  measured
   KV cache      2 layers × 2 × 8 × 128 × 2 B = 8 KiB a token × 8,192                  1.00  derived
   activations   e·T·(4h + 3f)                                                         0.50  derived
-  CUDA context  driver context                                                        0.50  assumed
+  driver state  driver context                                                        0.50  assumed
   total on one device                                                                16.00
 
 Fits?      usable GiB  BF16      longest context

@@ -183,6 +183,7 @@ def _workload(row: Row, architecture: Architecture) -> Workload:
         images=_facts().get(row["model"], {}).get("images", 0),
         image_size=_facts().get(row["model"], {}).get("image_size", "1024x1024"),
         attention="eager" if row["attention"] == "eager" else "sdpa",
+        attention_kernels="no-flash" if row["attention"] == "sdpa-turing" else "all",
         padded=row["padded"] == "True",
         full_logits=row["full_logits"] == "True",
         **(_training(row) if trains else {}),

@@ -96,6 +96,7 @@ _ROWS = (
         version="5.23",
         plan=transformers.plan,
         cache_policy=CachePolicy.TRANSFORMERS,
+        settle=transformers.settled,
         settings=frozenset({"gpu_layers", "images", "image_size"}),
     ),
     *_versions(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from hubmem.memory.cache import cache_term, window_tail_term
-from hubmem.memory.device import RESERVED_BY_INFERENCE, overheads
+from hubmem.memory.device import RESERVED_BY_INFERENCE, Device, overheads
 from hubmem.memory.engines.device_map import mapped_weights
 from hubmem.memory.images import Images, images_of
 from hubmem.memory.notes import notes
@@ -25,11 +25,19 @@ from hubmem.memory.programs.stacks import Stack
 from hubmem.memory.programs.tape import Alive, Arithmetic, Counts, Extent, Storage
 from hubmem.memory.sharding import Rank
 from hubmem.memory.static import compute_dtype, tables_term, weights_terms
+from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
+from hubmem.models.config import Config
 from hubmem.models.mixers import CachePolicy
 
 _SOURCE = "operators of transformers 5.23 in eager PyTorch 2.13"
 _UNKNOWN = "The layers of this model type are not known: weights only, without cache and activations."
+
+
+# Compute capabilities: the first that flash attention runs on, and those whose blocks share too little memory for
+# its backward pass over wide heads.
+_FLASH_FROM = 8.0
+_LITTLE_SHARED_MEMORY = ((8.6, 8.9), (12.0, 12.1))
 
 
 def plan(rank: Rank) -> Plan:
@@ -52,6 +60,22 @@ def plan(rank: Rank) -> Plan:
         host=host,
         notes=notes(rank, unknown=_UNKNOWN),
     )
+
+
+def settled(workload: Workload, device: Device, config: Config | None = None) -> Workload:  # noqa: ARG001 - not asked
+    """The workload with the attention kernels that torch has for a device.
+
+    Source: torch 2.13, aten/src/ATen/native/transformers/cuda/sdp_utils.cpp, check_flash_attention_hardware_support
+    and check_requires_grad_and_head_dim_gt192_constraints_on_sm86_89_or_120.
+    """
+    capability = device.capability
+    if capability is None:
+        return workload
+    if capability < _FLASH_FROM:
+        return replace(workload, attention_kernels="no-flash")
+    if workload.train and any(first <= capability <= last for first, last in _LITTLE_SHARED_MEMORY):
+        return replace(workload, attention_kernels="no-wide-backward")
+    return workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

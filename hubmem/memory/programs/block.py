@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from hubmem.memory.programs.attention import Mask
 from hubmem.memory.programs.computation import Computation
-from hubmem.memory.programs.kernels import Mask
 from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Extent
+from hubmem.memory.workload import AttentionKernels
 from hubmem.models.architecture import FeedForward
 from hubmem.models.mixers import Attention, LatentAttention
 
@@ -29,6 +30,7 @@ class Block:
         mask: what attention is given; `across` never has padding of its own.
         eager: whether attention scores are made by separate operators though a kernel could do it.
         unaligned: pairs of tokens whose keys are no multiple of eight.
+        kernels: those that could.
     """
 
     computation: Computation
@@ -39,5 +41,6 @@ class Block:
     beside: Recurrence | None = None
     mask: Mask = Mask.NONE
     eager: bool = False
+    kernels: AttentionKernels = "all"
     caching: Caching = Caching.NONE
     unaligned: frozenset[Extent] = frozenset()

@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import lru_cache
 
 from hubmem.memory.programs.altup import corrected, predicted
+from hubmem.memory.programs.attention import Call, Given, Mask
 from hubmem.memory.programs.block import Block, Caching
 from hubmem.memory.programs.computation import Computation, Norm, Residual
 from hubmem.memory.programs.distances import bias_across, bias_of_distances
-from hubmem.memory.programs.kernels import Call, Given, Mask, attend
+from hubmem.memory.programs.kernels import attend
 from hubmem.memory.programs.kimi import kimi_delta
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.mlp import feed_forward
@@ -312,6 +313,7 @@ def _call(block: Block, mixer: Attention | LatentAttention, pairs: Extent = Exte
         eager=block.eager,
         pairs=pairs,
         unaligned=pairs in block.unaligned,
+        kernels=block.kernels,
         causal=block.across is not None,
         single=block.caching is Caching.GROWING,
     )

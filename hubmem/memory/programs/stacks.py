@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from hubmem.memory.programs.attention import Mask
 from hubmem.memory.programs.block import Block, Caching
 from hubmem.memory.programs.computation import Computation, DistanceBias, Rotation
-from hubmem.memory.programs.kernels import Mask
 from hubmem.memory.programs.operators import FLOAT32
 from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
@@ -142,6 +142,7 @@ class Stack:
             part=layer.feed_forward,
             mask=self._mask(own.window if isinstance(own, Attention) else None),
             eager=self.eager,
+            kernels=self.workload.attention_kernels,
             caching=self.caching,
             unaligned=self._unaligned,
         )
@@ -166,8 +167,7 @@ class Stack:
         return self.recurrence if recurrent and not isinstance(own, Recurrence) else None
 
     def _mask(self, window: int | None) -> Mask:
-        if self.tokens == 1:
-            # One token sees all that are kept; padding of earlier ones is too little to count.
+        if self.tokens == 1 and not self.workload.padded:
             return Mask.NONE
         if self.eager and (self.causal or self.workload.padded):
             return Mask.ADDITIVE

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from hubmem.memory.programs.attention import Mask
 from hubmem.memory.programs.block import Block
 from hubmem.memory.programs.blocks import trace_layer
 from hubmem.memory.programs.computation import Activation, Computation, Norm, Projection, Residual, Rotation
-from hubmem.memory.programs.kernels import Mask
 from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Adapters, Arithmetic, Extent
 from hubmem.models.architecture import Dense, Experts
