@@ -24,6 +24,7 @@ from hubmem.models.architecture import Architecture
 from hubmem.models.config import Config
 from hubmem.models.mixers import Attention, LatentAttention
 from hubmem.units import GIB, format_binary
+from hubmem.weights.census import TensorGroup
 from hubmem.weights.roles import Role
 
 _UNKNOWN = "The layers of this model type are not known: weights only, without cache and profile run."
@@ -39,6 +40,9 @@ _TOWERS = (
 _MACHETE_CAPABILITY = "9.0"
 _ZERO_POINTS, _WIDER = (".qzeros", ".weight_zero_point"), 4
 _GPTQ_ONLY = ".g_idx"
+
+# Formats whose matrices come packed, and bits of a value.
+_PACKED_BITS = {"awq-int4": 4, "gptq-int4": 4, "gptq-int8": 8}
 
 # Types whose positions have several axes (time, height, width): vLLM makes their table four times as long
 # (layers/rotary_embedding/mrope.py, cache_max_position_num).
@@ -293,7 +297,7 @@ class Worker:
         """What the allocator's blocks have beyond the weights in them."""
         if _is_made_on_loading(self.rank.workload.weight_dtype):
             return
-        sizes = kept_sizes(self.rank, self._held)
+        sizes = list(self._sizes())
         beyond = block_bytes(sizes, uncut_from=self.rules.uncut_from) - sum(sizes)
         if beyond:
             yield Term(
@@ -304,6 +308,21 @@ class Worker:
                 f" at the end of one is not used{self._uncut}",
                 source="PyTorch 2.8, CUDACachingAllocator.cpp; matrices joined as in vLLM 0.11",
             )
+
+    def _sizes(self) -> Iterator[int]:
+        """Bytes of each tensor; a matrix packed in groups has its values in one, and in others what scales them."""
+        bits = _PACKED_BITS.get(self.rank.workload.weight_dtype or "")
+        if bits is None:
+            yield from kept_sizes(self.rank, self._held)
+            return
+        held = self._held
+
+        def values(group: TensorGroup) -> int:
+            nbytes = held(group)
+            return nbytes if nbytes >= group.nbytes else min(nbytes, group.elements * bits // 8)
+
+        yield from kept_sizes(self.rank, values)
+        yield from kept_sizes(self.rank, lambda group: held(group) - values(group))
 
     @property
     def _uncut(self) -> str:
@@ -347,7 +366,7 @@ def _tabled_positions(architecture: Architecture) -> int:
 
 def _is_made_on_loading(weight_dtype: str | None) -> bool:
     """Whether weights are packed after they are read: they are then cut from the larger blocks of what they were."""
-    return weight_dtype is not None and not weight_dtype.startswith("gguf:")
+    return weight_dtype is not None and not weight_dtype.startswith(("gguf:", *_PACKED_BITS))
 
 
 def _assumed(name: str, usual: float, low: float, high: float, formula: str) -> Term:

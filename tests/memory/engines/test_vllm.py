@@ -168,6 +168,27 @@ LOADED = [
     Start(version="0.24", model="Qwen/Qwen3-8B", weights=15.27, source="public log, RTX 5090"),
     Start(version="0.27", model="Qwen/Qwen2.5-3B-Instruct", weights=5.79, source="public log"),
     Start(version="0.28", model="Qwen/Qwen2.5-1.5B-Instruct", weights=2.98, source="public logs, 0.28 and 0.30"),
+    # Packed repos, from their originals.
+    Start(
+        version="0.7", model="Qwen/Qwen2.5-7B-Instruct", workload={"weight_dtype": "awq-int4"}, weights=5.2032,
+        source="vllm-project/vllm#13882",
+    ),
+    Start(
+        model="Qwen/Qwen3-8B", workload={"weight_dtype": "awq-int4"}, weights=5.7071,
+        source="public log of Qwen3-8B-AWQ",
+    ),
+    Start(
+        model="Qwen/Qwen3-14B", workload={"weight_dtype": "awq-int4"}, weights=9.3619,
+        source="public log of Qwen3-14B-AWQ",
+    ),
+    Start(
+        model="mistralai/Mistral-7B-Instruct-v0.3", workload={"weight_dtype": "awq-int4"}, weights=3.89,
+        source="public log",
+    ),
+    Start(
+        model="meta-llama/Meta-Llama-3-8B", workload={"weight_dtype": "gptq-int4"}, weights=5.3473,
+        source="public log",
+    ),
     # AWQ, with kernels that keep it as it is, and with one that wants its zero points in 16 bits.
     Start(version="0.7", model="Qwen/Qwen2.5-7B-Instruct-AWQ", weights=5.2032, source="vllm-project/vllm#13882"),
     Start(
