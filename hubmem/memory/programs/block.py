@@ -28,6 +28,7 @@ class Block:
         mixer: its attention; `across` another one, over an encoder's output.
         beside: a recurrence that runs over the same input.
         mask: what attention is given; `across` never has padding of its own.
+        index_dim: size of the keys by which an indexer chooses what attention sees, 0 without one.
         eager: whether attention scores are made by separate operators though a kernel could do it.
         unaligned: pairs of tokens whose keys are no multiple of eight.
         kernels: those that could.
@@ -39,6 +40,7 @@ class Block:
     part: FeedForward
     across: Attention | None = None
     beside: Recurrence | None = None
+    index_dim: int = 0
     mask: Mask = Mask.NONE
     eager: bool = False
     kernels: AttentionKernels = "all"

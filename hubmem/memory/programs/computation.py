@@ -157,6 +157,7 @@ class Computation:
         head_norm: how those are computed, where not as the others.
         value_norm: how values are normed, if they are.
         layer_inputs: width of what each layer is given of each token beside the residual stream (Gemma 4).
+        index_heads: of an indexer that chooses the keys attention sees.
         versions: of each token in the residual stream, all but one of which pass a layer by (AltUp).
         side_rank: of the part beside attention (LAuReL).
         adapts_experts: whether PEFT takes router and experts for linear layers.
@@ -219,6 +220,7 @@ class Computation:
     head_norm: Norm | None = None
     value_norm: Norm | None = None
     layer_inputs: int = 0
+    index_heads: int = 0
     versions: int = 1
     side_rank: int = 0
     adapts_experts: bool = False

@@ -20,13 +20,7 @@ from hubmem.memory.programs.computation import (
     Sinks,
     Tables,
 )
-from hubmem.memory.programs.reading import (
-    rank_beside_attention,
-    read_computation,
-    table_of_positions,
-    versions_of,
-    width_of_layer_inputs,
-)
+from hubmem.memory.programs.reading import read_computation, table_of_positions, with_sizes
 from hubmem.memory.programs.switching import switched
 from hubmem.memory.programs.towers import TOWERS
 from hubmem.models.architecture import Architecture
@@ -371,11 +365,6 @@ def computation_of(architecture: Architecture, census: Census) -> Computation:
     # Falcon's second generation has a norm for each of the two parts that run side by side.
     elif row.norms_held and any(True for _ in census.find("ln_mlp.weight")):
         row = replace(row, residual=Residual.PARALLEL_TWO)
-    row = replace(
-        row,
-        layer_inputs=width_of_layer_inputs(census),
-        versions=versions_of(census),
-        side_rank=rank_beside_attention(census),
-    )
+    row = with_sizes(row, census)
     adapted = any(name in _ADAPTED_EXPERTS for name in types)
     return switched(replace(row, adapts_experts=adapted), architecture.switches)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from hubmem.memory.programs.block import Block, Caching
+from hubmem.memory.programs.choosing import chosen
 from hubmem.memory.programs.computation import Computation, Gate, HeadNorms, Projection, Rotation
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import head_norm, norm, value_norm
@@ -149,4 +150,6 @@ def latent_projections(tape: Tape, block: Block, x: Value, inside: list[Value]) 
     k, v = tape.view(up, mixer.heads * flat, mixer.heads * mixer.value_dim)
     joined = Storage("k joined", "q", mixer.heads * mixer.key_dim, x.itemsize, k.storage.extent)
     (k,) = tape.run("join", (k, turning), (joined,))
+    if block.index_dim:
+        inside += chosen(tape, block.computation.index_heads, block.index_dim, x)
     return Projected(q, k, v)

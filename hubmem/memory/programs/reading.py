@@ -32,6 +32,7 @@ _FUSED_PROJECTION = re.compile(r"query_key_value|qkv|c_attn|Wqkv", re.IGNORECASE
 _FUSED_GATE = re.compile(r"(?<!experts\.)gate_up_proj|gate_and_up|Wi\.weight|wi_01")
 _OUTPUT_GATE = re.compile(r"att\w*\.(gate_proj|g_proj)\.weight$")
 _QUERIES = re.compile(r"\.q_proj\.weight$")
+_BETWEEN_VERSIONS = "altup.correction_coefs.weight"
 _SINKS = re.compile(r"\bsinks$")
 _SHARED_GATE = re.compile(r"shared_expert_gate")
 _POSITIONS = re.compile(r"(^|\.)(wpe|embed_positions|position_embeddings?|pos_embed)\b")
@@ -45,7 +46,7 @@ def read_computation(architecture: Architecture, census: Census) -> Computation:
     residual = _residual(norms, generates=architecture.generates)
     if _reads_embeddings_again(architecture, census):
         residual = Residual.INTO_RECURRENCE
-    if versions_of(census) > 1:
+    if _rows(census, _BETWEEN_VERSIONS):
         residual = Residual.OVER_VERSIONS
     encodes = not architecture.generates
     learned = any(_POSITIONS.search(group.template) for group in census.groups)
@@ -104,24 +105,26 @@ def table_of_positions(census: Census) -> int:
     return max((group.shape[0] for group in census.find("rel_embeddings.weight")), default=0)
 
 
-def width_of_layer_inputs(census: Census) -> int:
-    """Of what each layer is given of a token beside the residual stream (Gemma 4), 0 where nothing."""
-    return next((group.shape[0] for group in census.find("per_layer_input_gate.weight")), 0)
-
-
 def bins_of_frames(census: Census) -> int:
     """Values of each frame of sound that the first of an encoder's convolutions reads, 0 without one (Whisper)."""
     return next((group.shape[1] for group in census.find("encoder.conv1.weight")), 0)
 
 
-def versions_of(census: Census) -> int:
-    """Versions of each token in the residual stream, by AltUp's square matrix of them."""
-    return next((group.shape[0] for group in census.find("altup.correction_coefs.weight")), 1)
+def with_sizes(computation: Computation, census: Census) -> Computation:
+    """With the sizes of parts that few families have, as their weights show them."""
+    return replace(
+        computation,
+        layer_inputs=_rows(census, "per_layer_input_gate.weight"),
+        versions=_rows(census, _BETWEEN_VERSIONS) or 1,
+        side_rank=_rows(census, "laurel.linear_left.weight"),
+        index_heads=_heads_of_indexer(census),
+    )
 
 
-def rank_beside_attention(census: Census) -> int:
-    """Of LAuReL's two matrices, 0 without them."""
-    return next((group.shape[0] for group in census.find("laurel.linear_left.weight")), 0)
+def _heads_of_indexer(census: Census) -> int:
+    """Of an indexer in the way of DeepSeek-V3.2; 0 where keys are pooled before it (GLM-5.3)."""
+    pools = any("kpool" in group.template for group in census.groups)
+    return 0 if pools else _rows(census, "indexer.weights_proj.weight")
 
 
 def recurrence_of(architecture: Architecture, census: Census) -> Recurrence | None:

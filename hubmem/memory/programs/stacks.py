@@ -12,7 +12,7 @@ from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Layer
-from hubmem.models.mixers import Attention, CompressedAttention, LatentAttention, Recurrent
+from hubmem.models.mixers import Attention, CompressedAttention, Indexer, LatentAttention, Recurrent
 
 # Elements to a multiple of which torch fills up the rows of a mask (attention.cpp, mem_eff_alignment).
 _ALIGNMENT = 8
@@ -140,6 +140,7 @@ class Stack:
             across=across,
             beside=self._beside(layer, own),
             part=layer.feed_forward,
+            index_dim=self._index_dim(layer),
             mask=self._mask(own.window if isinstance(own, Attention) else None),
             eager=self.eager,
             kernels=self.workload.attention_kernels,
@@ -166,6 +167,12 @@ class Stack:
         recurrent = any(isinstance(mixer, Recurrent) and mixer.chunk for mixer in layer.mixers)
         return self.recurrence if recurrent and not isinstance(own, Recurrence) else None
 
+    def _index_dim(self, layer: Layer) -> int:
+        """Size of the keys by which an indexer chooses what latent attention sees."""
+        latent = any(isinstance(mixer, LatentAttention) for mixer in layer.mixers)
+        dims = (mixer.dim for mixer in layer.mixers if isinstance(mixer, Indexer))
+        return next(dims, 0) if latent and self.computation.index_heads else 0
+
     def _mask(self, window: int | None) -> Mask:
         if self.tokens == 1 and not self.workload.padded:
             return Mask.NONE
@@ -173,7 +180,8 @@ class Stack:
             return Mask.ADDITIVE
         beyond = window is not None and self.keys >= window
         mixed = self.computation.two_way_images and self.workload.images > 0
-        if self.workload.padded or beyond or mixed or (self.computation.always_masked and self.causal):
+        always = self.computation.always_masked or self.computation.index_heads
+        if self.workload.padded or beyond or mixed or (always and self.causal):
             return Mask.BOOLEAN
         return Mask.NONE
 
