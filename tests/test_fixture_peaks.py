@@ -93,13 +93,16 @@ ROWS = peaks()
 MODELS = models()
 KEPT = kept()
 TRAINING = [row for row in ROWS if row["mode"] == "training"]
-# Classes that keep a part in float32 whatever dtype is asked for (transformers, _keep_in_fp32_modules_strict).
-PARTLY_FLOAT32 = ("ernie4_5_moe",)
+# Classes that keep a part in float32 whatever dtype is asked for (transformers, _keep_in_fp32_modules_strict), or make
+# it so (Zamba's decays).
+PARTLY_FLOAT32 = ("ernie4_5_moe", "zamba")
 # LOMO's step is a part of the backward.
 STEPPED = [row for row in TRAINING if row["optimizer"] != "lomo"]
 # LLaVA reads its images off the last layer but one of a tower, others off the last before its norm, and no language
-# model reads SigLIP's pooled output: what comes after gets no gradient.
-PARTLY_TRAINED = ("llava", "llava_next", "llava_onevision", "aya_vision", "gemma3", "paligemma")
+# model reads SigLIP's pooled output: what comes after gets no gradient. Nor does an indexer that only picks tokens.
+PARTLY_TRAINED = (
+    "llava", "llava_next", "llava_onevision", "aya_vision", "gemma3", "paligemma", "deepseek_v32",
+)  # fmt: skip
 WHOLE = [row for row in STEPPED if row["family"] not in (*PARTLY_TRAINED, *PARTLY_FLOAT32)]
 INFERENCE = [row for row in ROWS if row["mode"] == "inference"]
 

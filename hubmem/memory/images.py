@@ -14,9 +14,6 @@ from hubmem.models.sights import Seen
 from hubmem.models.towers import Tower
 from hubmem.weights.census import Census
 
-# Processors hand pixels over in float32.
-_FLOAT32 = 4
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
@@ -51,17 +48,20 @@ class Images:
 
     @property
     def stack(self) -> Stack | None:
-        """The tower's layers, each picture a sequence of its own; None where they are not known."""
+        """The tower's layers, each picture a sequence of its own or all of them one; None where they are not known."""
         if self.tower.body is None or self.computation is None:
             return None
+        sequences, positions = self.pictures, self.positions
+        if self.computation.packed:
+            sequences, positions = 1, sequences * positions
         return Stack(
             architecture=self.tower.body,
             computation=self.computation,
-            workload=replace(self.workload, batch=self.pictures, padded=False, full_logits=True),
+            workload=replace(self.workload, batch=sequences, padded=False, full_logits=True),
             layers=self.tower.trained,
-            arithmetic=replace(self.arithmetic, batched=self.pictures > 1),
-            tokens=self.positions,
-            keys=self.positions,
+            arithmetic=replace(self.arithmetic, batched=sequences > 1),
+            tokens=positions,
+            keys=positions,
             causal=False,
         )
 
@@ -69,14 +69,14 @@ class Images:
     def pixels(self) -> Storage:
         """What the processor hands over."""
         values = self.pictures * self.seen.pixels * self.tower.pixel_values
-        return Storage("pixels", "pixels", values, _FLOAT32, Extent.ONCE)
+        return Storage("pixels", "pixels", values, self.tower.pixel_bytes, Extent.ONCE)
 
     @property
     def cast_pixels(self) -> tuple[Storage, ...]:
         """The same in the model's dtype, where it refers to them while the tower runs."""
         cast = self.computation is not None and self.computation.pixels_cast
         half = replace(self.pixels, label="pixels in bf16", itemsize=self.arithmetic.itemsize)
-        return (half,) if cast and self.arithmetic.itemsize < _FLOAT32 else ()
+        return (half,) if cast and self.arithmetic.itemsize < self.tower.pixel_bytes else ()
 
     @property
     def width(self) -> int:
@@ -100,7 +100,9 @@ class Images:
     @property
     def held(self) -> tuple[Storage, ...]:
         """What the model refers to until it returns: the tower's output, and as tokens once more when joined."""
-        output, features = self.pictures * self.positions * self.width, self.features * self.hidden
+        features = self.features * self.hidden
+        positions = self.pictures * self.positions
+        output = self.features * self.tower.shrunk if self.tower.shrunk else positions * self.width
         e = self.arithmetic.itemsize
         handed = [Storage("tower's output", "patches·h", output, e, Extent.ONCE)] * self.tower.outputs
         names = ["image features", "image features, joined"][: 1 + self.tower.joined]

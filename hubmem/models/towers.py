@@ -28,7 +28,9 @@ class Tower:
         class_tokens: positions of its sequence that are no patches.
         pixel_values: numbers of a pixel: its colours, in each frame it is repeated in.
         sight: what an image becomes.
+        pixel_bytes: of each number, as its processor hands it over.
         outputs: tensors of its output's size that the model refers to until it returns.
+        shrunk: width of its output where it is of features already; 0 where it is of positions.
         joined: whether features of all images are then copied into one tensor.
         merges: whether patches of a feature are put side by side, and go through a norm before they are projected.
         inner: width between the two matrices of that projection; 0 for the language model's.
@@ -41,7 +43,9 @@ class Tower:
     class_tokens: int = 0
     pixel_values: int
     sight: Sight
+    pixel_bytes: int = 4
     outputs: int = 1
+    shrunk: int = 0
     joined: bool = True
     merges: bool = False
     inner: int = 0
@@ -75,7 +79,9 @@ def read_tower(config: Config, settings: Config | None = None) -> Tower | None:
             class_tokens=class_tokens(vision),
             pixel_values=_COLOURS * (vision.optional_positive("temporal_patch_size") or 1),
             sight=sight,
+            pixel_bytes=2 if vision.model_type == "llama4_vision_model" else 4,
             outputs=_OUTPUTS.get(config.model_type, 1),
+            shrunk=vision.positive(_SHRUNK[vision.model_type]) if vision.model_type in _SHRUNK else 0,
             joined=config.model_type not in _UNJOINED,
             merges=config.model_type in _MERGING,
             inner=_inner(vision) if config.model_type in _INNER_AS_MERGED else 0,
@@ -129,7 +135,7 @@ def _attention(vision: Config, _: int) -> tuple[Mixer, ...]:
 
 
 def _feed_forward(vision: Config, _: int) -> Dense:
-    width = vision.optional_positive("intermediate_size")
+    width = vision.optional_positive(_MLP_WIDTH.get(vision.model_type, "intermediate_size"))
     return Dense(
         width=width or vision.positive("mlp_ratio") * _width(vision), gated=vision.model_type in _GATED
     )
@@ -141,14 +147,23 @@ def _width(vision: Config) -> int:
 
 
 # The types of towers whose layers are known, and of them those whose MLPs have a gate.
-_GATED = frozenset({"qwen2_5_vl_vision", "pixtral"})
+_GATED = frozenset({"glm4v_moe_vision", "glm4v_vision", "qwen2_5_vl_vision", "pixtral"})
 _KNOWN = _GATED | {
-    "clip_vision_model", "idefics3_vision", "internvl_vision", "qwen2_vl_vision", "qwen3_vl_moe_vision",
-    "qwen3_vl_vision", "siglip_vision_model", "smolvlm_vision",
+    "clip_vision_model", "idefics3_vision", "internvl_vision", "llama4_vision_model", "qwen2_vl_vision",
+    "qwen3_5_moe_vision", "qwen3_5_vision", "qwen3_vl_moe_vision", "qwen3_vl_vision", "siglip_vision_model",
+    "smolvlm_vision",
 }  # fmt: skip
 # Where it is not one: what is read of a tower, beside its last layer's output or that after a norm.
 _OUTPUTS = {"llava": 2, "llava_next": 2, "llava_onevision": 2, "aya_vision": 2}
 _UNJOINED = frozenset({"aya_vision", "gemma3", "llama4", "paligemma"})
+# Where convolutions or an MLP at a tower's end make features of patches, and the key of their width.
+_SHRUNK = {
+    "glm4v_moe_vision": "out_hidden_size",
+    "glm4v_vision": "out_hidden_size",
+    "llama4_vision_model": "vision_output_dim",
+}
+# GLM-4V calls the width of the part after its tower `intermediate_size`.
+_MLP_WIDTH = {"glm4v_moe_vision": "out_hidden_size", "glm4v_vision": "out_hidden_size"}
 _INNER_AS_MERGED = frozenset({"qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"})
-_MERGING = _INNER_AS_MERGED | {"aya_vision", "internvl"}
+_MERGING = _INNER_AS_MERGED | {"aya_vision", "glm46v", "glm4v", "glm4v_moe", "internvl"}
 _STACK = Stack(pattern=all_of(FULL), mixers={FULL: _attention}, feed_forward=_feed_forward)

@@ -57,6 +57,9 @@ def test_a_prompt_with_an_image_holds_its_pixels_and_what_it_became() -> None:
     [
         ({"outputs": 2}, 2 * PATCHES * WIDTH),
         ({"joined": False}, -2 * TOKENS * 256),
+        # Features in the place of patches.
+        ({"shrunk": 128}, 2 * TOKENS * 128 - 2 * PATCHES * WIDTH),
+        ({"pixel_bytes": 2}, -2 * PIXELS),
         # Two features of each, and an early layer's output before they are added to it.
         ({"deepstack": 1}, 2 * 2 * TOKENS * 256 + 2 * 8192 * 256),
     ],
@@ -118,6 +121,20 @@ def test_of_a_tower_whose_layers_are_not_known_training_keeps_the_projection() -
     (kept,) = {term.formula for term in plan.terms if term.name == "activations kept"}
     assert "projection of images" in kept
     assert "vision layer" not in kept
+
+
+def test_pictures_packed_into_one_sequence_take_a_mask_of_all_pairs() -> None:
+    """In Pixtral's tower, of the model's dtype; twice as many pictures make it four times as large."""
+    packed = replace(TOWER, body=replace(BODY, model_type="pixtral"))
+    apart = replace(TOWER, body=replace(BODY, model_type="siglip_vision_model"))
+
+    def tower(of: Tower, images: int) -> int:
+        plan = plan_inference(replace(SEEING, tower=of), TENSORS, replace(ONE, images=images))
+        return max(sum(t.nbytes for t in m.terms) for m in plan.moments if m.name.startswith("images: "))
+
+    grown = [tower(packed, images) - tower(apart, images) for images in (1, 2, 4)]
+    # What else the towers differ in grows with the pictures: the second difference is the masks' alone.
+    assert grown[2] - 3 * grown[1] + 2 * grown[0] == 2 * PATCHES**2 * (16 - 3 * 4 + 2)
 
 
 def test_after_the_prompt_only_pixels_are_left() -> None:

@@ -118,6 +118,17 @@ def test_qwen3_vl_hands_over_features_of_early_layers_too() -> None:
     assert (deep.deepstack, deep.merges, deep.inner) == (3, True, 4 * 1152)
 
 
+def test_glm_4v_calls_the_width_of_its_towers_mlp_otherwise() -> None:
+    tower = _tower("glm4v", {"out_hidden_size": 4096, "intermediate_size": 13696})
+    assert tower.trained[0].feed_forward == Dense(width=4096, gated=True)
+    assert tower.shrunk == 4096
+
+
+def test_llama_4_hands_over_pixels_in_half_precision() -> None:
+    tower = _tower("llama4", {"hidden_size": 1408, "num_attention_heads": 16, "vision_output_dim": 4096})
+    assert (tower.pixel_bytes, tower.shrunk) == (2, 4096)
+
+
 def test_a_model_whose_images_are_not_known_has_no_tower() -> None:
     assert _read("blip-2", CLIP).tower is None
 

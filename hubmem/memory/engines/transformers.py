@@ -146,7 +146,7 @@ class _Inference:
         for block in islice(stack.blocks(), 1):
             counts = stack.counts_of(block)
             alive = trace_layer(block, stack.arithmetic).largest_forward(counts)
-            held = (*alive.storages, *stack.referred(), *images.cast_pixels, embeddings)
+            held = (*alive.storages, *stack.referred(), *stack.masks(), *images.cast_pixels, embeddings)
             yield self._moment(each, "one layer of the tower", alive, held, counts)
 
     def _passes(self) -> Iterator[_Pass]:

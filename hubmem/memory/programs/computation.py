@@ -168,6 +168,7 @@ class Computation:
         gate: what attention's output is multiplied by.
         inner_norms: whether there is a norm before the last matrix of attention and of the MLP (BitNet).
         attention_held: whether a layer refers to attention's output until it returns.
+        packed: whether all pictures are one sequence, in which a mask of numbers keeps each to itself.
         outputs_joined: whether attention runs sequence by sequence, whose outputs are then copied into one tensor.
         norms_held: whether a layer refers to all its norms' outputs until it returns.
         mlp_input_held: whether the MLP's input lives until the MLP returns.
@@ -231,6 +232,7 @@ class Computation:
     gate: Gate = Gate.NONE
     inner_norms: bool = False
     attention_held: bool = False
+    packed: bool = False
     outputs_joined: bool = False
     norms_held: bool = False
     mlp_input_held: bool = True

@@ -176,7 +176,7 @@ class Stack:
     def _mask(self, window: int | None) -> Mask:
         if self.tokens == 1 and not self.workload.padded:
             return Mask.NONE
-        if self.eager and (self.causal or self.workload.padded):
+        if self.computation.packed or (self.eager and (self.causal or self.workload.padded)):
             return Mask.ADDITIVE
         beyond = window is not None and self.keys >= window
         mixed = self.computation.two_way_images and self.workload.images > 0

@@ -32,7 +32,9 @@ TOWERS: dict[str, Computation] = {
         attention_held=True,
         mlp_input_held=True,
     ),
-    "qwen2_vl_vision qwen3_vl_vision qwen3_vl_moe_vision": _QWEN_VIT,
+    "llama4_vision_model": replace(_VIT, rotation=Rotation.COMPLEX),
+    "qwen2_vl_vision qwen3_vl_vision qwen3_vl_moe_vision qwen3_5_vision qwen3_5_moe_vision": _QWEN_VIT,
+    "glm4v_vision glm4v_moe_vision": replace(_QWEN_VIT, norm=Norm.RMS, convolved_stream=False),
     "qwen2_5_vl_vision": replace(_QWEN_VIT, norm=Norm.RMS),
-    "pixtral": replace(_VIT, norm=Norm.RMS, rotation=Rotation.FULL),
+    "pixtral": replace(_VIT, norm=Norm.RMS, rotation=Rotation.FULL, packed=True),
 }
