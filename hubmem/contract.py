@@ -232,7 +232,7 @@ def verdict_dict(verdict: Verdict) -> dict[str, Any]:
 
 def _pool(verdict: Verdict) -> dict[str, Any] | None:
     """What an engine that fills its share with blocks makes of the rest of it; None for others."""
-    plan, workload = verdict.solver.plan_for(verdict.workload), verdict.workload
+    plan, workload = verdict.plan, verdict.workload
     if plan.pool is None:
         return None
     nbytes = plan.pool_bytes(verdict.gpu.memory_bytes)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hubmem.fit.gpus import Gpu
@@ -12,7 +13,7 @@ from hubmem.fit.speed import Reading
 from hubmem.hub.opening import Access, Opened, open_model
 from hubmem.hub.siblings import Sibling, quantized_siblings
 from hubmem.hub.source import Observer
-from hubmem.memory.cache import Cache, bytes_per_token, cache_bytes
+from hubmem.memory.cache import bytes_per_token, cache_of
 from hubmem.memory.device import on_device
 from hubmem.memory.engines.engine import engine_of
 from hubmem.memory.images import check_images
@@ -114,11 +115,12 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
     census = snapshot.census if snapshot.parts else _counted(snapshot.census, quantization, architecture)
     workload = _with_cache_dtype(request.workload_for(architecture), quantization)
     check_images(architecture, workload)
-    plan_for = planner(architecture, census)
-    host = _host(census, request.bits_per_second)
+    plan_for, settle = planner(architecture, census), partial(_settled, config)
+    host = Host.of(census, request.bits_per_second)
     solver = Solver(
         plan_for=plan_for,
         workload=workload,
+        settle=settle,
         max_context=architecture.max_context if architecture else None,
         depends_on_length=architecture is not None,
         layers=len(architecture.layers) if architecture else 0,
@@ -127,14 +129,9 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
         siblings=tuple(siblings),
         host=host,
     )
-    settled = [_on_device(workload, target.gpu, config) for target in request.targets]
-    verdicts = tuple(
-        replace(solver, workload=each).judge(target, named=request.named)
-        for target, each in zip(request.targets, settled, strict=True)
-    )
-    if request.named:
-        workload = settled[0]
-    plan = plan_for(workload)
+    verdicts = tuple(solver.judge(target, named=request.named) for target in request.targets)
+    here = settle(workload, request.targets[0].gpu) if request.named else workload
+    plan = plan_for(here)
     if request.named:
         plan = on_device(plan, request.targets[0].gpu.device)
     host = replace(host, resident_bytes=sum(term.nbytes for term in plan.host))
@@ -143,16 +140,16 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
         census=census,
         quantization=quantization,
         architecture=architecture,
-        workload=workload,
-        cache=_cache(architecture, census, workload),
+        workload=here,
+        cache=cache_of(architecture, here, stored=census.main_dtype),
         plan=plan,
         verdicts=verdicts,
         host=host,
-        offers=offers(plan_for, workload, host) if request.cloud else None,
+        offers=offers(plan_for, partial(settle, workload), host) if request.cloud else None,
         notes=(
             *_reading_notes(snapshot, census, quantization),
-            *(() if workload.kv_dtype == request.workload.kv_dtype else (_NARROW_CACHE,)),
-            *_model_notes(config, census, architecture, workload),
+            *(() if here.kv_dtype == request.workload.kv_dtype else (_NARROW_CACHE,)),
+            *_model_notes(config, census, architecture, here),
             *plan.notes,
         ),
     )
@@ -167,7 +164,7 @@ def _counted(census: Census, quantization: Quantization | None, architecture: Ar
     )
 
 
-def _on_device(workload: Workload, gpu: Gpu, config: Config | None) -> Workload:
+def _settled(config: Config | None, workload: Workload, gpu: Gpu) -> Workload:
     """The workload with what its engine decides by the device it finds."""
     engine = engine_of(workload.engine, workload.engine_version)
     return engine.settle(workload, gpu.device, config)
@@ -178,30 +175,6 @@ def _with_cache_dtype(workload: Workload, quantization: Quantization | None) -> 
     if workload.kv_dtype or quantization is None or quantization.cache_bits != 8:
         return workload
     return replace(workload, kv_dtype="F8_E4M3")
-
-
-def _host(census: Census, bits_per_second: int) -> Host:
-    """The machine's side before a plan is made."""
-    sizes = census.by_file().values()
-    # A bundled snapshot has one entry for all its files: their mean then stands for the largest.
-    all_known = len(sizes) == census.files
-    return Host(
-        disk_bytes=census.stored_bytes,
-        load_bytes=max(sizes) if all_known else -(-census.stored_bytes // max(1, census.files)),
-        bits_per_second=bits_per_second,
-    )
-
-
-def _cache(architecture: Architecture | None, census: Census, workload: Workload) -> Cache | None:
-    stored = census.main_dtype
-    nbytes = cache_bytes(architecture, workload, stored=stored)
-    if architecture is None or nbytes is None:
-        return None
-    return Cache(
-        nbytes=nbytes,
-        bytes_per_token=bytes_per_token(architecture, workload, stored=stored),
-        policy=workload.cache_policy,
-    )
 
 
 def _reading_notes(snapshot: Snapshot, census: Census, quantization: Quantization | None) -> Iterator[str]:

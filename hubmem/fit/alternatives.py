@@ -13,7 +13,6 @@ from fractions import Fraction
 from hubmem.fit.matrix import Verdict
 from hubmem.fit.verdict import Fit, hold
 from hubmem.hub.source import FileEntry
-from hubmem.memory.device import on_device
 from hubmem.memory.plan import Basis, Plan, Term
 from hubmem.weights.census import Census
 from hubmem.weights.layout import Layout, model_name
@@ -68,7 +67,7 @@ def _length(layout: Layout, files: Mapping[str, FileEntry]) -> int:
 
 def _same_model(layout: Layout, nbytes: int, picked: Census, verdicts: Sequence[Verdict]) -> Alternative:
     ratio = Fraction(nbytes, picked.stored_bytes)
-    plans = [_with_weights(_plan(verdict), ratio, layout.first) for verdict in verdicts]
+    plans = [_with_weights(verdict.plan, ratio, layout.first) for verdict in verdicts]
     return Alternative(
         label=layout.part,
         file=layout.first,
@@ -77,10 +76,6 @@ def _same_model(layout: Layout, nbytes: int, picked: Census, verdicts: Sequence[
         plan=plans[0] if plans else None,
         fits=tuple(hold(plan, verdict.gpu) for plan, verdict in zip(plans, verdicts, strict=True)),
     )
-
-
-def _plan(verdict: Verdict) -> Plan:
-    return on_device(verdict.solver.plan_for(verdict.workload), verdict.gpu.device)
 
 
 def _another_model(layout: Layout, nbytes: int) -> Alternative:

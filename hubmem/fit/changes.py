@@ -18,6 +18,8 @@ from hubmem.fit.splits import is_divided, label_of
 from hubmem.fit.verdict import (
     Answer,
     Planner,
+    Settle,
+    as_asked,
     largest,
     largest_batch,
     longest_context,
@@ -64,7 +66,8 @@ class Question:
     """A workload that does not fit.
 
     Attributes:
-        undivided: as it was asked.
+        wanted: as it was asked, whatever the device.
+        settle: what its engine makes of it on a device.
         asked: as it is divided over the devices.
         max_context: the model's limit; None for none, 0 where length costs nothing the plan could see.
         layers: of the decoder, 0 where they are not known.
@@ -73,7 +76,7 @@ class Question:
     """
 
     plan_for: Planner
-    undivided: Workload
+    wanted: Workload
     asked: Workload
     gpu: Gpu
     gpus: int
@@ -82,6 +85,16 @@ class Question:
     stored_dtype: str = ""
     host: Host | None = None
     siblings: tuple[Sibling, ...] = ()
+    settle: Settle = as_asked
+
+    def on(self, gpu: Gpu) -> Workload:
+        """What was asked, on another accelerator."""
+        return self.settle(self.wanted, gpu)
+
+    @property
+    def undivided(self) -> Workload:
+        """What was asked, on this one."""
+        return self.on(self.gpu)
 
     def changed(
         self, text: str, *, sibling: str | None = None, host_bytes: int = 0, **fields: object
@@ -241,7 +254,7 @@ def _largest_terms(plan: Plan) -> dict[str, int]:
 
 def _more_devices(question: Question) -> Iterator[Change]:
     """The fewest devices of the same kind that do, and how they share the work."""
-    if is_divided(question.undivided):
+    if is_divided(question.wanted):
         return
     shared = next(_shared_states(question), None)
     if shared:
@@ -276,7 +289,7 @@ def _bigger_device(question: Question) -> Iterator[Change]:
     )
     runs = (other for other in alike if not cannot_run(question.asked, other))
     for other in sorted(runs, key=lambda other: other.memory_bytes):
-        cell = placed(question.plan_for, question.undivided, Target(gpu=other, count=question.gpus))
+        cell = placed(question.plan_for, question.on(other), Target(gpu=other, count=question.gpus))
         if cell and cell.fit.answer is Answer.FITS:
             text = f"{question.gpus}× {other.name}"
             yield Change(text=text, workload=cell.workload, gpu=other, gpus=question.gpus)
@@ -285,10 +298,10 @@ def _bigger_device(question: Question) -> Iterator[Change]:
 
 def _rented_machine(question: Question) -> Iterator[Change]:
     """The smallest machine that clouds rent, whatever GPUs it has; one with a compiler of its own as it was asked of."""
-    if question.host is None or is_divided(question.undivided):
+    if question.host is None or is_divided(question.wanted):
         return
     try:
-        found = offers(question.plan_for, question.undivided, question.host)
+        found = offers(question.plan_for, question.on, question.host)
     except UsageError:
         return
     same = (offer for offer in found if compiles(find(offer.machine.gpu)) is compiles(question.gpu))

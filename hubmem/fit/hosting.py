@@ -1,14 +1,15 @@
 """What a model asks of the machine beside its accelerators, and which rented machines it would fit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hubmem.fit.abilities import cannot_run
-from hubmem.fit.gpus import Machine, Target, find, machines
+from hubmem.fit.gpus import Gpu, Machine, Target, find, machines
 from hubmem.fit.splits import is_divided
 from hubmem.fit.verdict import COUNTS, Answer, Cell, Planner, placed
 from hubmem.memory.workload import Workload
 from hubmem.units import GIB
+from hubmem.weights.census import Census
 
 USUAL_BANDWIDTH = "1Gbit/s"
 """Of the usual network card, for a download nobody has said the speed of."""
@@ -29,6 +30,18 @@ class Host:
     load_bytes: int
     bits_per_second: int
     resident_bytes: int = 0
+
+    @classmethod
+    def of(cls, census: Census, bits_per_second: int) -> "Host":
+        """Of a model's files, before a plan is made."""
+        sizes = census.by_file().values()
+        # A bundled snapshot has one entry for all its files: their mean then stands for the largest.
+        all_known = len(sizes) == census.files
+        return cls(
+            disk_bytes=census.stored_bytes,
+            load_bytes=max(sizes) if all_known else -(-census.stored_bytes // max(1, census.files)),
+            bits_per_second=bits_per_second,
+        )
 
     @property
     def ram_bytes(self) -> int:
@@ -53,10 +66,15 @@ class Offer:
     cell: Cell
 
 
-def offers(plan_for: Planner, workload: Workload, host: Host) -> tuple[Offer, ...]:
-    """Every known machine that the workload fits, by the memory of its accelerators, then by its RAM.
+def offers(plan_for: Planner, on: Callable[[Gpu], Workload], host: Host) -> tuple[Offer, ...]:
+    """Every known machine that a workload fits, by the memory of its accelerators, then by its RAM.
 
     Machines whose RAM cannot load the files are left out, unless their RAM is not known.
+
+    Args:
+        plan_for: the plan of a workload.
+        on: the workload on an accelerator.
+        host: what a machine must have beside it.
 
     Raises:
         UsageError: the model can have the workload on no number of devices.
@@ -65,7 +83,7 @@ def offers(plan_for: Planner, workload: Workload, host: Host) -> tuple[Offer, ..
         Offer(machine=machine, cell=cell)
         for machine in machines()
         if machine.host_ram_gib is None or machine.host_ram_gib * GIB >= host.ram_bytes
-        if (cell := _on(machine, plan_for, workload))
+        if (cell := _on(machine, plan_for, on(find(machine.gpu))))
     )
     return tuple(sorted(found, key=lambda offer: (_memory(offer.machine), offer.machine.host_ram_gib or 0)))
 

@@ -16,12 +16,16 @@ from hubmem.fit.verdict import (
     Cell,
     Fit,
     Planner,
+    Settle,
+    as_asked,
     largest_batch,
     longest_context,
     placed,
     smallest,
 )
 from hubmem.hub.siblings import Sibling
+from hubmem.memory.device import on_device
+from hubmem.memory.plan import Plan
 from hubmem.memory.workload import Workload
 
 
@@ -58,6 +62,11 @@ class Verdict:
     solver: "Solver"
 
     @cached_property
+    def plan(self) -> Plan:
+        """The memory of each of them."""
+        return on_device(self.solver.plan_for(self.workload), self.gpu.device)
+
+    @cached_property
     def advice(self) -> tuple[Advice, ...]:
         """What would turn a no into a yes, the cheapest first; only for an accelerator the user named."""
         if self.fit.answer is not Answer.NO or not self.named or self.reason:
@@ -77,7 +86,7 @@ class Verdict:
     @property
     def users(self) -> int | None:
         """How many sequences of that context an engine with a pool of blocks serves at once; None for others."""
-        if self.solver.plan_for(self.workload).pool is None or self.max_batch is None:
+        if self.plan.pool is None or self.max_batch is None:
             return None
         return min(self.max_batch, self.workload.max_num_seqs or self.max_batch)
 
@@ -107,6 +116,8 @@ class Solver:
     """A model and a workload, to be asked what else would fit.
 
     Attributes:
+        workload: as it was asked, whatever the device.
+        settle: what its engine makes of it on a device.
         max_context: the model's own limit.
         depends_on_length: whether the plan knows a cache; without one, length and batch cost nothing it could see.
         layers: of its decoder, 0 where they are not known.
@@ -118,6 +129,7 @@ class Solver:
 
     plan_for: Planner
     workload: Workload
+    settle: Settle = as_asked
     max_context: int | None
     depends_on_length: bool
     layers: int = 0
@@ -140,12 +152,12 @@ class Solver:
 
     def largest_precision(self, gpu: Gpu, gpus: int) -> str | None:
         """The first of the workload's precisions, from wide to narrow, that fits that many."""
-        target = Target(gpu=gpu, count=gpus)
+        target, here = Target(gpu=gpu, count=gpus), self.settle(self.workload, gpu)
         names = columns(self.workload)
         if names[0] is None and not self.workload.train:
             names = (None, *(family[0] for family in families(self.workload.engine, self.stored_dtype)))
         for name in names:
-            cell = placed(self.plan_for, replace(self.workload, weight_dtype=name), target)
+            cell = placed(self.plan_for, replace(here, weight_dtype=name), target)
             if cell and cell.fit.answer is not Answer.NO:
                 return name or "as stored"
         return None
@@ -154,7 +166,8 @@ class Solver:
         """A workload that does not fit so many of an accelerator, to be advised on."""
         return Question(
             plan_for=self.plan_for,
-            undivided=self.workload,
+            wanted=self.workload,
+            settle=self.settle,
             asked=workload,
             gpu=gpu,
             gpus=gpus,
@@ -176,12 +189,13 @@ class Solver:
         Raises:
             UsageError: the model can have the workload on no number of devices.
         """
+        here = self.settle(self.workload, target.gpu)
         cells = tuple(
-            smallest(self.plan_for, replace(self.workload, weight_dtype=dtype), target)
+            smallest(self.plan_for, replace(here, weight_dtype=dtype), target)
             for dtype in columns(self.workload)
         )
         gpus = target.count or self._gpus_meant(cells[0], named=named)
-        asked = placed(self.plan_for, self.workload, Target(gpu=target.gpu, count=gpus))
+        asked = placed(self.plan_for, here, Target(gpu=target.gpu, count=gpus))
         assert asked, "a cell found a division, and this number is one it tried"
         reason = cannot_run(self.workload, target.gpu)
         return Verdict(

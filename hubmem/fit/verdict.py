@@ -20,6 +20,15 @@ from hubmem.memory.workload import Workload
 Planner = Callable[[Workload], Plan]
 """The plan of a workload for the model at hand; raises `UsageError` for one the model cannot have."""
 
+Settle = Callable[[Workload, Gpu], Workload]
+"""A workload with what its engine decides by the device it finds."""
+
+
+def as_asked(workload: Workload, gpu: Gpu) -> Workload:  # noqa: ARG001 - decides nothing
+    """The workload of an engine that decides nothing by the device."""
+    return workload
+
+
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 16)
 """Devices that one machine or one fast domain holds; more of them is a cluster, which has its own questions."""
 # Longer than any that is served today; some models name no limit of their own, or an absurd one.

@@ -35,6 +35,20 @@ class Cache:
     policy: CachePolicy
 
 
+def cache_of(
+    architecture: Architecture | None, workload: Workload, *, stored: str | None = None
+) -> Cache | None:
+    """What the workload's sequences keep between steps, or None where the layers are not known."""
+    nbytes = cache_bytes(architecture, workload, stored=stored)
+    if architecture is None or nbytes is None:
+        return None
+    return Cache(
+        nbytes=nbytes,
+        bytes_per_token=bytes_per_token(architecture, workload, stored=stored),
+        policy=workload.cache_policy,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Widths:
     """Bits of an element in the cache, and of one in the dtype the model computes in."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from hubmem.memory.plan import Basis, Plan, Term
 from hubmem.memory.workload import Workload
-from hubmem.units import KIB, MIB
+from hubmem.units import KIB, MIB, format_binary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,14 +124,17 @@ def context_term(device: Device | None = None) -> Term:
 
 
 def _workspace_term(device: Device | None) -> Term:
-    low, high = _WORKSPACE, _LARGE_WORKSPACE
+    low, high, formula = _WORKSPACE, _LARGE_WORKSPACE, "2 × 4 MiB + 8 × 16 KiB; 32 MiB on Hopper"
     if device and device.compute_capability:
         low = high = workspace_bytes(device.compute_capability)
+        formula = (
+            f"{format_binary(low)}, as PyTorch asks for on compute capability {device.compute_capability}"
+        )
     return Term(
         name="cuBLAS workspace",
         nbytes=low,
         basis=Basis.ASSUMED,
-        formula="2 × 4 MiB + 8 × 16 KiB; 32 MiB on Hopper and data-centre Blackwell",
+        formula=formula,
         source="PyTorch 2.8, CublasHandlePool.cpp",
         low=low,
         high=high,

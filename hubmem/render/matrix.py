@@ -113,8 +113,7 @@ def legend(report: Report) -> Iterator[str]:
     yield counts + (
         " The longest context is that of the first precision, on so many GPUs." if compares else ""
     )
-    verdict = report.verdicts[0]
-    plan = verdict.solver.plan_for(verdict.workload)
+    plan = report.verdicts[0].plan
     if plan.share < 1:
         beside = " and ".join(term.name for term in plan.overheads if term.name in plan.beside_share)
         yield f"usable GiB: the {plan.share:.0%} that {report.workload.engine} may take; {beside} come on top."

@@ -17,8 +17,7 @@ def shown(report: Report) -> tuple[Workload, Plan]:
     named = [verdict for verdict in report.verdicts if verdict.named]
     if len(named) != 1:
         return report.workload, report.plan
-    workload = named[0].workload
-    return workload, named[0].solver.plan_for(workload)
+    return named[0].workload, named[0].plan
 
 
 def title(report: Report) -> str:

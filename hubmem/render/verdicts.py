@@ -37,7 +37,7 @@ def sentences(verdict: Verdict) -> Iterator[str]:
 
 def _pool(verdict: Verdict) -> Iterator[str]:
     """The blocks an engine fills the rest of its share with."""
-    plan, context = verdict.solver.plan_for(verdict.workload), verdict.workload.context
+    plan, context = verdict.plan, verdict.workload.context
     if plan.pool is None:
         return
     nbytes, each = plan.pool_bytes(verdict.gpu.memory_bytes), plan.pool.request_bytes(context)

@@ -48,6 +48,14 @@ def test_weights_go_before_layers_on_the_host_and_money_goes_last():
     ]
 
 
+def test_another_accelerator_is_planned_with_the_kernels_it_has():
+    older = advice_on("T4")
+    kernels = {each.change.gpu.name: each.change.workload.attention_kernels for each in older}
+
+    assert kernels.pop("T4") == "no-flash"
+    assert set(kernels.values()) == {"all"}
+
+
 def test_a_shorter_context_is_a_whole_number_of_k():
     [text] = [text for text in kinds(advice_on("RTX-4090", context=65536)) if "context" in text]
 
@@ -203,7 +211,7 @@ class TestSiblings:
         asked = Workload(context=65_536, engine="vllm")
         return Question(
             plan_for=verdict.solver.plan_for,
-            undivided=asked,
+            wanted=asked,
             asked=asked,
             gpu=find("L4"),
             gpus=1,
