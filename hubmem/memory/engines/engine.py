@@ -113,6 +113,7 @@ _ROWS = (
     *_versions(
         sglang_rules.V05,
         sglang_rules.V04,
+        sglang_rules.V0510,
         name="sglang",
         plan=sglang.plan,
         cache_policy=CachePolicy.LOGICAL,

@@ -49,7 +49,7 @@ def settled(
     workload: Workload, device: Device, config: Config | None = None, *, rules: Rules = V05
 ) -> Workload:
     """The workload with the chunks and the fraction a server takes on that device, less of it for a model of images."""
-    fraction = rules.fraction(workload, device.memory_bytes)
+    fraction = rules.fraction(workload, device.memory_bytes, config)
     if workload.mem_fraction_static is None and config is not None:
         fraction *= rules.beside_tower(config)
     return replace(

@@ -1,7 +1,7 @@
 """What an SGLang server decides by its version and by the device it finds."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hubmem.errors import MalformedConfig
 from hubmem.memory.workload import Workload
@@ -17,6 +17,17 @@ _RESERVED, _RESERVED_BY_TOKEN, _FEWEST_TOKENS, _RESERVED_BY_GRAPH = 512, 1.5, 20
 _RESERVED_BY_EIGHT_RANKS = 1024
 _RESERVED_ON_LARGE, _LARGE = 10 * 1024, 60 * 1024
 
+
+# Of graphs of prompts, and the lengths they are captured for (generate_prefill_cuda_graph_batch_sizes).
+_PROMPT_GRAPH, _LATENT_PROMPT_GRAPHS = 8, 1536
+_PROMPT_LENGTHS = (
+    range(4, 33, 4),
+    range(48, 257, 16),
+    range(288, 513, 32),
+    range(576, 1025, 64),
+    range(1280, 4097, 256),
+    range(4608, 2**16, 512),
+)
 
 # Of its part, what a server keeps where there is a tower for images: less by a tenth for as much again as a ViT-L of
 # 24 layers of 1,024, which also stands in where a config does not say (adjust_mem_fraction_for_vlm).
@@ -54,6 +65,7 @@ class Rules:
         fractions: `mem_fraction_static` by the ranks of tensor parallelism from which it holds; none where the
             device decides.
         weighs_towers: whether a larger tower leaves a smaller part.
+        captures_prompts: whether graphs of prompts are captured too, and room is kept for them.
     """
 
     version: str
@@ -62,6 +74,7 @@ class Rules:
     unknown: Defaults
     fractions: tuple[tuple[int, float], ...] = ()
     weighs_towers: bool = True
+    captures_prompts: bool = False
 
     @property
     def chunks(self) -> Iterable[int]:
@@ -87,8 +100,12 @@ class Rules:
         except MalformedConfig:
             return _BESIDE_TOWER
 
-    def fraction(self, workload: Workload, memory_bytes: int | None = None) -> float:
+    def fraction(
+        self, workload: Workload, memory_bytes: int | None = None, config: Config | None = None
+    ) -> float:
         """The part of a device for weights and pool: as set, else by tensor parallelism or by the device.
+
+        Of the config it asks whether attention has latents, whose graphs of prompts take more.
 
         >>> V04.fraction(Workload(tp=4)), V04.fraction(Workload(mem_fraction_static=0.93))
         (0.85, 0.93)
@@ -102,7 +119,14 @@ class Rules:
         if memory_bytes is None:
             return _UNKNOWN_FRACTION
         memory_mib = memory_bytes // MIB
-        return round(1 - _reserved_mib(workload, memory_mib, self.on(memory_bytes)) / memory_mib, 3)
+        defaults = self.on(memory_bytes)
+        graphs = _RESERVED_BY_GRAPH * (
+            defaults.graphs_wide if workload.tp >= _WIDE_FROM_TP else defaults.graphs
+        )
+        if self.captures_prompts:
+            graphs += _prompt_graphs_mib(workload, defaults, config)
+            graphs *= workload.cuda_graphs
+        return round(1 - _reserved_mib(workload, memory_mib, defaults, graphs) / memory_mib, 3)
 
 
 def _tower_factor(vision: Config) -> float:
@@ -113,13 +137,28 @@ def _tower_factor(vision: Config) -> float:
     return max(_LEAST, min(_MOST, 1 - _BY_SIZE * (size_by_usual - 1)))
 
 
-def _reserved_mib(workload: Workload, memory_mib: int, defaults: Defaults) -> float:
-    """max(512 + 1.5·C + 2·G + 1024·TP·PP/8, 10240 on a large device), chunk C, largest graph G."""
+def _reserved_mib(workload: Workload, memory_mib: int, defaults: Defaults, graphs: int) -> float:
+    """max(512 + 1.5·C + 1024·TP·PP/8 + graphs, 10240 on a large device), chunk C."""
     chunk = max(workload.max_num_batched_tokens or defaults.chunk, _FEWEST_TOKENS)
-    graphs = defaults.graphs_wide if workload.tp >= _WIDE_FROM_TP else defaults.graphs
     ranks = _RESERVED_BY_EIGHT_RANKS * workload.tp * workload.pp / 8
-    reserved = _RESERVED + _RESERVED_BY_TOKEN * chunk + _RESERVED_BY_GRAPH * graphs + ranks
+    reserved = _RESERVED + _RESERVED_BY_TOKEN * chunk + graphs + ranks
     return max(reserved, _RESERVED_ON_LARGE) if memory_mib > _LARGE else reserved
+
+
+def _prompt_graphs_mib(workload: Workload, defaults: Defaults, config: Config | None) -> int:
+    """8 MiB for each of them, one for each of these lengths up to a chunk; more for latents, by a flat rate."""
+    if config is not None and _has_latents(config):
+        return _LATENT_PROMPT_GRAPHS
+    chunk = workload.max_num_batched_tokens or defaults.chunk
+    return _PROMPT_GRAPH * sum(length <= chunk for lengths in _PROMPT_LENGTHS for length in lengths)
+
+
+def _has_latents(config: Config) -> bool:
+    try:
+        text = config.child("text_config") or config
+        return text.has_value("kv_lora_rank")
+    except MalformedConfig:
+        return False
 
 
 _UNKNOWN_FRACTION = 0.88
@@ -147,3 +186,9 @@ V05 = Rules(
     unknown=Defaults(chunk=4096),
 )
 """SGLang 0.5: srt/server_args.py, _handle_gpu_memory_settings (sgl-project/sglang#10975)."""
+
+V0510 = replace(V05, version="0.5.10", since="0.5.10", captures_prompts=True)
+"""Where graphs of prompts are captured without being asked for: read in SGLang's main branch of mid-2026.
+
+The first release that does is taken from the time between issues of February and March 2026, not from its notes.
+"""

@@ -1,5 +1,7 @@
 """Predicted start-ups of SGLang against lines of public start-up logs."""
 
+from typing import Any
+
 import pytest
 from hubmem.memory.device import Device
 from hubmem.memory.engines.engine import engine_of
@@ -153,3 +155,20 @@ def test_a_fraction_that_is_set_holds_with_images_too() -> None:
     asked = Workload(engine="sglang", mem_fraction_static=0.8)
     workload = engine_of("sglang").settle(asked, Device(memory_bytes=24 * GIB), Config({"vision_config": {}}))
     assert workload.mem_fraction_static == 0.8
+
+
+@pytest.mark.parametrize(
+    ("workload", "config", "fraction"),
+    [
+        # `0.828 for H100` (sgl-project/sglang#29092, Qwen3-32B, which one such device does not hold).
+        pytest.param({"tp": 2}, {}, 0.828, id="58 graphs of prompts"),
+        pytest.param({"tp": 2}, {"kv_lora_rank": 512}, 0.815, id="latents"),
+        pytest.param({"tp": 2, "cuda_graphs": False}, {}, 0.84, id="no graphs"),
+    ],
+)
+def test_graphs_of_prompts_leave_a_smaller_fraction(
+    workload: dict[str, Any], config: dict[str, object], fraction: float
+) -> None:
+    settle = engine_of("sglang", "0.5.12").settle
+    settled = settle(Workload(engine="sglang", **workload), Device(memory_bytes=81559 * MIB), Config(config))
+    assert settled.mem_fraction_static == fraction
