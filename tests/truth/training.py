@@ -37,6 +37,7 @@ OVER_3_PERCENT: Mapping[str, str] = {}
 UNSHOWN = {
     "falcon-7b-10-layers": "hands one key to many heads without saying so, which no fused kernel takes",
     "xglm-564m": "clamps its scores",
+    "openai-gpt": "takes the tanh form of gelu by a name of its own, and no fused kernel",
     "llama4-scout-4-layers": "runs every expert for every token",
     "llama4-scout-2-layers-seeing": "runs every expert for every token",
 }

@@ -249,6 +249,7 @@ _ROWS: dict[str, Computation] = {
         _GPT_J, residual=Residual.PRE, rotation=Rotation.NONE, learned_positions=True, tables=Tables.MASK_EACH
     ),
     "gpt2": _GPT_2,
+    "openai-gpt": replace(_GPT_2, residual=Residual.AFTER_SUM, fused_kernels=False, attention_held=False),
     "gpt_bigcode": replace(_GPT_2, activation=Activation.FUSED, softmax_float32=True, tables=Tables.MASK),
     "opt": _OPT,
     "xglm": replace(
