@@ -49,6 +49,10 @@ _REFUSALS = (
 )
 
 
+# Back ends of PyTorch whose kernels are neither CUDA's nor ROCm's.
+_OTHER_BACK_ENDS = {"apple": "MPS", "intel": "XPU"}
+
+
 def cannot_run(workload: Workload, gpu: Gpu) -> str:
     """Why an engine does not run on an accelerator whatever its memory, "" where it does."""
     found = (row.reason for row in _REFUSALS if row.engine == workload.engine and row.applies(gpu))
@@ -75,6 +79,11 @@ def cautions(workload: Workload, gpu: Gpu, stored_dtype: str) -> Iterator[str]:
         yield (
             f"{gpu.name} runs what a compiler of its own makes of a model: weights and cache are as planned, what is"
             " computed beside them is as on a GPU, which it may not be."
+        )
+    elif gpu.vendor in _OTHER_BACK_ENDS and workload.engine == "transformers":
+        yield (
+            f"{gpu.name} has PyTorch's {_OTHER_BACK_ENDS[gpu.vendor]} back end: weights and cache are as planned, what is"
+            " computed beside them is as on an NVIDIA GPU, which it may not be."
         )
     weights = _format_of(workload.weight_dtype or stored_dtype)
     if weights in ("fp8", "fp4") and has_format(gpu, weights) is False:

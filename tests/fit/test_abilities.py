@@ -53,6 +53,9 @@ def test_a_reason_is_a_no_in_every_cell_without_advice():
         ("24GiB", Workload(weight_dtype="fp8"), "BF16", []),
         ("Inferentia2", Workload(), "BF16", ["a compiler of its own"]),
         ("TPU-v5e", Workload(), "BF16", ["a compiler of its own"]),
+        ("M2-Max-32GB", Workload(), "BF16", ["MPS back end"]),
+        ("M2-Max-32GB", Workload(engine="llama.cpp"), "BF16", []),
+        ("MI300X", Workload(), "BF16", []),
     ],
 )
 def test_a_format_it_lacks_is_a_caution(gpu, workload, stored, said):
