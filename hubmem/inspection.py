@@ -16,7 +16,7 @@ from hubmem.hub.source import Observer
 from hubmem.memory.cache import bytes_per_token, cache_of
 from hubmem.memory.device import on_device
 from hubmem.memory.engines.engine import engine_of
-from hubmem.memory.images import check_images
+from hubmem.memory.images import check_images, with_images
 from hubmem.memory.planning import planner
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture
@@ -115,6 +115,7 @@ def assess(snapshot: Snapshot, request: Request, siblings: Sequence[Sibling] = (
     census = snapshot.census if snapshot.parts else _counted(snapshot.census, quantization, architecture)
     workload = _with_cache_dtype(request.workload_for(architecture), quantization)
     check_images(architecture, workload)
+    workload = with_images(architecture, workload)
     plan_for, settle = planner(architecture, census), partial(_settled, config)
     host = Host.of(census, request.bits_per_second)
     solver = Solver(

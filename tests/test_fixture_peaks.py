@@ -101,7 +101,8 @@ STEPPED = [row for row in TRAINING if row["optimizer"] != "lomo"]
 # LLaVA reads its images off the last layer but one of a tower, others off the last before its norm, and no language
 # model reads SigLIP's pooled output: what comes after gets no gradient. Nor does an indexer that only picks tokens.
 PARTLY_TRAINED = (
-    "llava", "llava_next", "llava_onevision", "aya_vision", "gemma3", "paligemma", "deepseek_v32",
+    "llava", "llava_next", "llava_onevision", "aya_vision", "cohere2_vision", "gemma3", "paligemma",
+    "deepseek_v32",
 )  # fmt: skip
 WHOLE = [row for row in STEPPED if row["family"] not in (*PARTLY_TRAINED, *PARTLY_FLOAT32)]
 INFERENCE = [row for row in ROWS if row["mode"] == "inference"]

@@ -169,5 +169,15 @@ def check_images(architecture: Architecture | None, workload: Workload) -> None:
 
 
 def with_images(architecture: Architecture | None, workload: Workload) -> Workload:
-    """The workload with a context that holds its images at least, whatever length is tried on a device."""
-    return replace(workload, context=max(workload.context, image_tokens(architecture, workload)))
+    """The workload with a context that holds its images at least, whatever length is tried on a device.
+
+    Where no token is an image's own, layers look across to every position of its pictures (Llama 3.2 Vision).
+    """
+    seen = seen_by(architecture, workload) if architecture else None
+    if architecture is None or architecture.tower is None or seen is None:
+        return workload
+    workload = replace(workload, context=max(workload.context, image_tokens(architecture, workload)))
+    if seen.features:
+        return workload
+    positions = workload.images * seen.crops * (seen.patches + architecture.tower.class_tokens)
+    return replace(workload, encoder_context=positions)

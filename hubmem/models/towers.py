@@ -155,7 +155,9 @@ _KNOWN = _GATED | {
 }  # fmt: skip
 # Where it is not one: what is read of a tower, beside its last layer's output or that after a norm.
 _OUTPUTS = {"llava": 2, "llava_next": 2, "llava_onevision": 2, "aya_vision": 2}
-_UNJOINED = frozenset({"aya_vision", "gemma3", "llama4", "paligemma"})
+_UNJOINED = frozenset({
+    "aya_vision", "cohere2_vision", "deepseek_vl", "gemma3", "llama4", "paligemma",
+})  # fmt: skip
 # Where convolutions or an MLP at a tower's end make features of patches, and the key of their width.
 _SHRUNK = {
     "glm4v_moe_vision": "out_hidden_size",

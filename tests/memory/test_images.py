@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from hubmem.errors import UsageError
-from hubmem.memory.images import check_images
+from hubmem.memory.cache import cache_term
+from hubmem.memory.images import check_images, with_images
 from hubmem.memory.inference import plan_inference
 from hubmem.memory.training.plan import plan_training
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Layer
+from hubmem.models.config import Config
+from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Attention
 from hubmem.models.sights import Whole
 from hubmem.models.towers import Tower
@@ -182,6 +185,20 @@ def test_images_longer_than_the_context_are_refused_with_both_figures() -> None:
 def test_a_shorter_context_that_is_tried_still_holds_its_images() -> None:
     tried, least = replace(ONE, context=1), replace(ONE, context=TOKENS)
     assert plan_inference(SEEING, TENSORS, tried) == plan_inference(SEEING, TENSORS, least)
+
+
+def test_layers_that_look_across_keep_every_position_of_an_images_pictures() -> None:
+    """Llama 3.2 Vision: four tiles of 1,601 positions each, in the eight layers that look across."""
+    text = {"model_type": "mllama_text_model", "num_hidden_layers": 40, "hidden_size": 4096}
+    across = {"cross_attention_layers": [3, 8, 13, 18, 23, 28, 33, 38]}
+    vision = {"image_size": 560, "patch_size": 14, "max_num_tiles": 4}
+    config = {"model_type": "mllama", "text_config": text | across, "vision_config": vision}
+    architecture = read_architecture(Config(config))
+    assert architecture is not None
+    one, two = (with_images(architecture, Workload(context=1024, images=images)) for images in (1, 2))
+    assert (one.context, one.encoder_context) == (1024, 4 * 1601)
+    kept = [cache_term(architecture, each, tokens=1024).nbytes for each in (one, two)]
+    assert kept[1] - kept[0] == 8 * 2 * 8 * 128 * 2 * 4 * 1601
 
 
 @pytest.mark.parametrize(
