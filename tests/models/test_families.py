@@ -7,7 +7,7 @@ import pytest
 from hubmem.models.architecture import Architecture, Dense, Experts
 from hubmem.models.config import Config
 from hubmem.models.families import FAMILIES, read_architecture
-from hubmem.models.mixers import Attention, Recurrent, Span
+from hubmem.models.mixers import Span
 
 
 def bundled(repo: str) -> Architecture:
@@ -80,39 +80,3 @@ def test_mixtral_has_experts_and_llama_a_gated_mlp() -> None:
     mixtral, llama = bundled("mistralai/Mixtral-8x7B-v0.1"), bundled("meta-llama/Llama-3.1-8B")
     assert mixtral.feed_forward == Experts(count=8, active=2, width=14336, shared_width=0, gated=True)
     assert llama.feed_forward == Dense(width=14336, gated=True)
-
-
-def _read(**config: object) -> Architecture:
-    sizes = {"hidden_size": 64, "num_hidden_layers": 12, "num_attention_heads": 4, "vocab_size": 320}
-    architecture = read_architecture(Config(sizes | config))
-    assert architecture is not None
-    return architecture
-
-
-def test_heads_of_glm_4_5_need_not_divide_the_hidden_size() -> None:
-    model = _read(model_type="glm4_moe", num_attention_heads=5, num_key_value_heads=1)
-    assert isinstance(model.attention, Attention)
-    assert model.attention.key_dim == 64 // 5
-
-
-def test_zambas_states_are_as_wide_as_its_expansion_and_not_as_its_mlp() -> None:
-    model = _read(
-        model_type="zamba", num_key_value_heads=4, intermediate_size=256, mamba_expand=2, mamba_d_state=16
-    )
-    (mixer,) = model.layers[0].mixers
-    assert isinstance(mixer, Recurrent)
-    assert mixer.state.float32 == 2 * 64 * 16
-
-
-@pytest.mark.parametrize(
-    ("config", "cut_off"),
-    [
-        ({}, [True] * 10 + [False] * 2),
-        ({"activation_sparsity_pattern": [0.0, 0.95] + [0.0] * 10}, [False, True] + [False] * 10),
-        ({"num_hidden_layers": 8}, [False] * 8),
-    ],
-    ids=["the first ten of more", "as listed", "none of few"],
-)
-def test_gemma_3n_cuts_off_the_gates_of_some_layers(config: dict[str, object], cut_off: list[bool]) -> None:
-    parts = [layer.feed_forward for layer in _read(model_type="gemma3n_text", **config).layers]
-    assert [isinstance(part, Dense) and part.cut_off for part in parts] == cut_off

@@ -187,6 +187,9 @@ class _Inference:
     def _layers(self, each: _Pass) -> Iterator[Moment]:
         stack = each.stack
         referred = (*self._encoded(stack), *(stack.referred() if stack.tokens > 1 else ()))
+        if distances := stack.distances():
+            alive = Alive("magnitudes of distances", distances, {})
+            yield self._moment(each, "the masks", alive, (*distances, *referred), stack.counts)
         referred += stack.masks()
         if self._images and stack.tokens > 1:
             referred += self._images.held

@@ -56,6 +56,7 @@ class Rotation(Enum):
     FULL = "x·cos + rotate_half(x)·sin"
     FULL_FLOAT32 = "the same in float32, cast back"
     BOTH_FLOAT32 = "the same, queries and keys cast before either is turned"
+    EACH_FLOAT32 = "the same, both cast back when both are turned"
     COMPLEX = "as products of complex numbers in float32, cast back"
     PARTIAL = "of a slice, the rest concatenated again"
     PARTIAL_HELD = "of a slice, whose source the attention refers to until it returns"
@@ -99,6 +100,7 @@ class DistanceBias(Enum):
     NONE = "there are none"
     SHARED = "the first layer, for all"
     EACH = "each layer for itself"
+    REPEATED = "the encoder, for all layers and once for each sequence"
 
 
 class Sinks(Enum):
@@ -127,6 +129,7 @@ class Scores(Enum):
     FLOAT32 = "q·kᵀ in float32, divided, masked"
     ALIBI = "q·kᵀ and the bias of positions in one operator, masked"
     IN_PLACE = "q·kᵀ divided in place, masked"
+    NAMED = "q·kᵀ, scaled, masked, referred to until attention returns"
     CLAMPED = "q·kᵀ, masked, no less than the least number"
     DISENTANGLED = "q·kᵀ and two products with a table of relative positions"
 
@@ -177,6 +180,7 @@ class Computation:
         scales_parts: whether what attention and MLP make is multiplied by a learned vector (layer scale).
         returns_probabilities: whether a layer returns attention probabilities, which its model then refers to
             while the next layer runs.
+        layers_held: whether a model refers to the output of each layer until the last returns.
         logits_float32: whether the loss is taken of logits in float32.
         logits_softcap: whether logits go through tanh.
         embeddings_held: tensors of the embeddings' size that a decoder refers to until it returns.
@@ -240,6 +244,7 @@ class Computation:
     pixels_cast: bool = False
     scales_parts: bool = False
     returns_probabilities: bool = False
+    layers_held: bool = False
     logits_float32: bool = True
     logits_softcap: bool = False
     embeddings_held: int = 1

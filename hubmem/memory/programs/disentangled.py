@@ -14,16 +14,29 @@ def attend_disentangled(
     tape: Tape, heads: int, positions: int, q: Value, k: Value, v: Value, *, drops: bool
 ) -> list[Value]:
     """softmax((q·kᵀ + q·pₖᵀ + k·p_qᵀ) / √3D)·v, then the probabilities."""
-    q, k, v = (copy(tape, value, f"{value.storage.label} by head") for value in (q, k, v))
     with tape.holding(q, k, v) as held:
         scores = _product(tape, heads, q, unary(tape, k, "k / scale"))
+        if positions:
+            with tape.holding(scores):
+                of_positions = _of_positions(tape, heads, positions, q, k)
+            held.append(of_positions)
+            scores = add(tape, scores, of_positions, "scores")
+        scores = _masked(tape, scores)
         held.append(scores)
-        held.append(_to_positions(tape, heads, positions, q))
-        both = add(tape, held[-1], _to_positions(tape, heads, positions, k), "scores of positions")
-        scores = _masked(tape, add(tape, scores, both, "scores"))
         probabilities = unary(tape, in_float32(tape, scores), "softmax", saves_output=True)
         probabilities = dropout(tape, probabilities, drops=drops)
         return [_weighted(tape, probabilities, v), probabilities]
+
+
+def _of_positions(tape: Tape, heads: int, positions: int, q: Value, k: Value) -> Value:
+    """Scores of contents to positions, to which those of positions to contents are added in place."""
+    keys, queries = _projected(tape, positions, q), _projected(tape, positions, k)
+    with tape.holding(keys, queries) as held:
+        to_positions = _looked_up(tape, heads, q, keys, held)
+        scores = unary(tape, unary(tape, to_positions, "score of a distance / scale"), "scores of positions")
+        to_contents = _looked_up(tape, heads, k, queries, held)
+        scaled = unary(tape, to_contents, "score of a distance / scale")
+        return tape.run("+=", (scores, scaled), (scores.storage,), passes=(scores, scaled))[0]
 
 
 def _product(tape: Tape, heads: int, one: Value, other: Value) -> Value:
@@ -31,20 +44,25 @@ def _product(tape: Tape, heads: int, one: Value, other: Value) -> Value:
     return tape.run("q·kᵀ", (one, other), (storage,), saves=(one, other))[0]
 
 
-def _to_positions(tape: Tape, heads: int, positions: int, x: Value) -> Value:
-    """Each token's product with every relative position, of which a pair of tokens looks up its own."""
-    table = constant("table of positions", "P", 0, x.itemsize, Extent.ONCE)
+def _projected(tape: Tape, positions: int, like: Value) -> Value:
+    """The table of relative positions as queries or keys, once for each sequence."""
+    table = constant("table of positions", "P", 0, like.itemsize, Extent.ONCE)
     table = Value(table.storage, 0, needs_grad=tape.arithmetic.trains)
-    repeated = Storage(
-        "positions for each sequence", "P·q", positions * x.width, x.itemsize, Extent.SEQUENCES
-    )
-    (of_positions,) = tape.run("project positions", (table,), (repeated,))
+    width = positions * like.width
+    repeated = Storage("positions for each sequence", "P·q", width, like.itemsize, Extent.SEQUENCES)
+    return tape.run("project positions", (table,), (repeated,))[0]
+
+
+def _looked_up(tape: Tape, heads: int, x: Value, of_positions: Value, held: list[Value]) -> Value:
+    """Each token's product with every relative position, of which a pair of tokens looks up its own."""
+    positions = of_positions.width // x.width
     products = Storage("products with positions", "P·a", positions * heads, x.itemsize)
     (made,) = tape.run("x·pᵀ", (x, of_positions), (products,), saves=(x, of_positions))
     distances = Storage("distances", "1", 1, 8, Extent.SQUARE)
-    looked_up = Storage("score of a distance", "a", heads, x.itemsize, Extent.PAIRS)
-    (found, _) = tape.run("look up", (made,), (looked_up, distances), saves=(made, Value(distances, 1)))
-    return unary(tape, found, "score of a distance / scale")
+    scores = Storage("score of a distance", "a", heads, x.itemsize, Extent.PAIRS)
+    (found, index) = tape.run("look up", (made,), (scores, distances), saves=(made, Value(distances, 1)))
+    held += [found, index]
+    return found
 
 
 def _masked(tape: Tape, scores: Value) -> Value:

@@ -19,9 +19,9 @@ _INT64 = 8
 
 
 def bias_of_distances(tape: Tape, block: Block) -> Value | None:
-    """What a layer adds to its scores: made by the first for all, or by each for itself."""
+    """What a layer adds to its scores in a new tensor: made by the first for all, or by each for itself."""
     bias = block.computation.distance_bias
-    if bias is DistanceBias.NONE:
+    if bias in (DistanceBias.NONE, DistanceBias.REPEATED):
         return None
     assert isinstance(block.mixer, Attention)
     if bias is DistanceBias.EACH:

@@ -1,4 +1,4 @@
-"""The facts of `Computation` for each family, one row a family.
+"""The facts of `Computation` for each family, one row a family; encoders and towers have tables of their own.
 
 Source: transformers 5.23, models/*/modeling_*.py; defaults of dropout in configuration_*.py.
 """
@@ -8,7 +8,6 @@ from dataclasses import replace
 from hubmem.memory.programs.computation import (
     Activation,
     Computation,
-    DistanceBias,
     Gate,
     HeadNorms,
     Norm,
@@ -20,6 +19,7 @@ from hubmem.memory.programs.computation import (
     Sinks,
     Tables,
 )
+from hubmem.memory.programs.encoders import ENCODERS
 from hubmem.memory.programs.reading import read_computation, table_of_positions, with_sizes
 from hubmem.memory.programs.switching import switched
 from hubmem.memory.programs.towers import TOWERS
@@ -63,44 +63,6 @@ _OPT = Computation(
     embeddings_held=2,
     query_scaled=True,
     mlp_input_held=False,
-)
-_BERT = Computation(
-    norm=Norm.LAYER,
-    residual=Residual.AFTER_SUM,
-    rotation=Rotation.NONE,
-    softmax_float32=False,
-    dropout=True,
-    attention_dropout=True,
-    logits_float32=False,
-    embeddings_held=0,
-    embedding_norm=True,
-    embedding_dropout=True,
-    mlm_transform=True,
-)
-_T5 = Computation(
-    norm=Norm.RMS_T5,
-    rotation=Rotation.NONE,
-    activation=Activation.RELU,
-    softmax_float32=False,
-    dropout=True,
-    attention_dropout=True,
-    inner_dropout=True,
-    embedding_dropout=True,
-    output_dropout=True,
-    distance_bias=DistanceBias.SHARED,
-    down_float32=True,
-    logits_float32=False,
-)
-_BART = Computation(
-    norm=Norm.LAYER,
-    residual=Residual.AFTER_SUM,
-    rotation=Rotation.NONE,
-    softmax_float32=False,
-    dropout=True,
-    embedding_norm=True,
-    embedding_dropout=True,
-    logits_float32=False,
-    embeddings_held=2,
 )
 
 _ROWS: dict[str, Computation] = {
@@ -289,58 +251,6 @@ _ROWS: dict[str, Computation] = {
         scores=Scores.IN_PLACE,
         softmax_float32=False,
     ),
-    "bert roberta xlm-roberta electra camembert": _BERT,
-    "distilbert": replace(_BERT, dropout=False, mlp_dropout=True),
-    "albert": replace(
-        _BERT, activation=Activation.GELU_NEW, dropout=False, attention_dropout=False, embedding_dropout=False
-    ),
-    "deberta-v2": replace(_BERT, fused_kernels=False, scores=Scores.DISENTANGLED),
-    "mpnet": replace(_BERT, fused_kernels=False),
-    "modernbert": replace(
-        _LLAMA,
-        norm=Norm.LAYER,
-        projection=Projection.VIEWS,
-        fused_gate=True,
-        window_positions=True,
-        embeddings_held=0,
-        embedding_norm=True,
-        mlm_transform=True,
-    ),
-    "t5 mt5": _T5,
-    "umt5": replace(_T5, distance_bias=DistanceBias.EACH),
-    "bart plbart": _BART,
-    "blenderbot-small": replace(_BART, embeddings_held=1, learned_positions=True),
-    "mvp": replace(_BART, fused_kernels=False),
-    "marian": replace(
-        _BART,
-        embedding_norm=False,
-        embeddings_held=1,
-        learned_positions=True,
-        frozen=("embed_positions.weight",),
-    ),
-    "whisper": replace(
-        _BART,
-        residual=Residual.PRE,
-        by_head=True,
-        query_scaled=True,
-        embedding_norm=False,
-        embeddings_held=1,
-        convolved_input=True,
-        frozen=("encoder.embed_positions.weight",),
-    ),
-    "mbart": replace(_BART, residual=Residual.PRE),
-    "m2m_100 nllb-moe": replace(_BART, residual=Residual.PRE, embedding_norm=False, tables=Tables.SINES),
-    "blenderbot": replace(
-        _BART, residual=Residual.PRE, embedding_norm=False, embeddings_held=1, learned_positions=True
-    ),
-    "pegasus": replace(
-        _BART,
-        residual=Residual.PRE,
-        embedding_norm=False,
-        embeddings_held=1,
-        learned_positions=True,
-        frozen=("embed_positions.weight",),
-    ),
 }
 
 # Mixtures whose experts were linear layers in transformers 4: peft still takes them, and routers, for such.
@@ -352,7 +262,7 @@ _ADAPTED_EXPERTS = frozenset({
     "qwen3_omni_moe", "solar_open",
 })  # fmt: skip
 
-_BY_TYPE = {name: row for names, row in {**_ROWS, **TOWERS}.items() for name in names.split()}
+_BY_TYPE = {name: row for names, row in {**_ROWS, **ENCODERS, **TOWERS}.items() for name in names.split()}
 
 
 def computation_of(architecture: Architecture, census: Census) -> Computation:

@@ -204,7 +204,7 @@ def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
     x = Value(stream, width, tape.arithmetic.trains)
     if computation.versions > 1:
         x = joined(tape, computation, x, ends.hidden)
-    if computation.mlm_transform:
+    if computation.mlm_transform and ends.vocabulary:
         with tape.holding(x):
             made = linear(tape, x, "transform", "E", ends.width, quantizable=False)
             made = norm(tape, computation, unary(tape, made, "act", saves_input=True))

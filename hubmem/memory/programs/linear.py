@@ -28,7 +28,9 @@ def linear(tape: Tape, x: Value, name: str, symbol: str, width: int, *, quantiza
     if arithmetic.quantized and quantizable:
         y = _dequantized(tape, x, name, symbol, width)
     else:
-        own = weight(name, x.width * width, arithmetic.itemsize, trained=arithmetic.base_trains)
+        itemsize = arithmetic.linear_itemsize if arithmetic.shared else arithmetic.itemsize
+        own = weight(name, x.width * width, itemsize, trained=arithmetic.base_trains)
+        own = replace(own, summed=arithmetic.summed)
         y = product(tape, x, own, label=name, symbol=symbol, width=width)
     if arithmetic.adapters and arithmetic.adapters.adapt(name):
         y = _adapted(tape, arithmetic.adapters, x, y, name)

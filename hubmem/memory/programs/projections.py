@@ -102,14 +102,26 @@ def _rotated(tape: Tape, computation: Computation, x: Value) -> Value:
     sines = constant("sines", "D", 0, tape.arithmetic.itemsize)
     if computation.rotation is Rotation.COMPLEX:
         return multiply(tape, x, sines, f"{label} rotated")
-    turned = multiply(tape, x, sines, f"{label}·cos")
-    half = copy(tape, x, f"rotate_half({label})")
+    if computation.rotation is Rotation.EACH_FLOAT32:
+        turned = multiply(tape, cast(tape, x, FLOAT32), sines, f"{label}·cos")
+        x = cast(tape, x, FLOAT32)
+    else:
+        turned = multiply(tape, x, sines, f"{label}·cos")
+    half = _half_rotated(tape, x)
     half = multiply(tape, half, sines, f"rotate_half({label})·sin")
     turned = add(tape, turned, half, f"{label} rotated")
     if computation.rotation is Rotation.FULL_FLOAT32:
         return cast(tape, turned, itemsize)
-    whole = computation.rotation in (Rotation.FULL, Rotation.BOTH_FLOAT32)
+    whole = computation.rotation in (Rotation.FULL, Rotation.BOTH_FLOAT32, Rotation.EACH_FLOAT32)
     return turned if whole else copy(tape, turned, f"{label} joined")
+
+
+def _half_rotated(tape: Tape, x: Value) -> Value:
+    """One half negated and put before the other."""
+    label, like = f"rotate_half({x.storage.label})", x.storage
+    storage = Storage(label, like.symbol, x.width, x.itemsize, like.extent)
+    negated = Storage("half negated", like.symbol, x.width // 2, x.itemsize, like.extent)
+    return tape.run(label, (x,), (storage,), scratch=(negated,))[0]
 
 
 def cached(tape: Tape, block: Block, x: Value) -> Value:

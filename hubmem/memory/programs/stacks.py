@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 from hubmem.memory.programs.attention import Mask
 from hubmem.memory.programs.block import Block, Caching
-from hubmem.memory.programs.computation import Computation, DistanceBias, Rotation
+from hubmem.memory.programs.computation import Computation, DistanceBias, Rotation, Scores
 from hubmem.memory.programs.operators import FLOAT32
 from hubmem.memory.programs.scans import Recurrence
 from hubmem.memory.programs.tape import Arithmetic, Counts, Extent, Storage
@@ -16,6 +16,7 @@ from hubmem.models.mixers import Attention, CompressedAttention, Indexer, Latent
 
 # Elements to a multiple of which torch fills up the rows of a mask (attention.cpp, mem_eff_alignment).
 _ALIGNMENT = 8
+_INT64 = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,16 @@ class Stack:
             Storage("mask", "1", 1, itemsize[kind], Extent.PAIRS) for kind in kinds if kind is not Mask.NONE
         )
 
+    def distances(self) -> tuple[Storage, ...]:
+        """Of all pairs of tokens, and their magnitudes: by them windows that look both ways are masked.
+
+        Source: transformers 5.23, masking_utils.py, sliding_window_bidirectional_overlay.
+        """
+        if self.causal or not any(map(self._reaches_beyond, self._windows)):
+            return ()
+        names = ("distances", "magnitudes of distances")
+        return tuple(Storage(name, "1", 1, _INT64, Extent.SQUARE) for name in names)
+
     def referred(self) -> tuple[Storage, ...]:
         """Embeddings, tables of positions, the last layer's probabilities: what the model refers to."""
         computation, h, e = self.computation, self.architecture.hidden_size, self.arithmetic.itemsize
@@ -114,6 +125,15 @@ class Stack:
             if self.source and self.causal:
                 zeros = self.arithmetic.linear_itemsize
                 held.append(Storage("bias of no positions", "a", heads, zeros, Extent.CROSS_SQUARE))
+        if computation.distance_bias is DistanceBias.REPEATED:
+            held.append(Storage("bias of positions", "a", heads, e, Extent.PAIRS))
+        if computation.scores is Scores.DISENTANGLED:
+            held.append(Storage("which tokens see which", "1", 1, _INT64, Extent.PAIRS))
+            held.append(Storage("distances", "1", 1, _INT64, Extent.SQUARE))
+        if computation.layers_held and not self.arithmetic.trains:
+            # Beside the embeddings and the input of the last.
+            outputs = max(len(self.architecture.layers) - 2, 0)
+            held.append(Storage("outputs of layers", "L·h", outputs * h, e))
         if computation.returns_probabilities and self.eager:
             held.append(Storage("probabilities of the layer before", "a", heads, e, Extent.PAIRS))
         return tuple(held)
@@ -176,14 +196,18 @@ class Stack:
     def _mask(self, window: int | None) -> Mask:
         if self.tokens == 1 and not self.workload.padded:
             return Mask.NONE
-        if self.computation.packed or (self.eager and (self.causal or self.workload.padded)):
+        needed = self.workload.padded or self._reaches_beyond(window)
+        if self.computation.packed:
             return Mask.ADDITIVE
-        beyond = window is not None and self.keys >= window
+        if self.eager:
+            return Mask.ADDITIVE if needed or self.causal else Mask.NONE
         mixed = self.computation.two_way_images and self.workload.images > 0
         always = self.computation.always_masked or self.computation.index_heads
-        if self.workload.padded or beyond or mixed or (always and self.causal):
-            return Mask.BOOLEAN
-        return Mask.NONE
+        return Mask.BOOLEAN if needed or mixed or (always and self.causal) else Mask.NONE
+
+    def _reaches_beyond(self, window: int | None) -> bool:
+        """Whether there are tokens that a window hides."""
+        return window is not None and self.keys >= window
 
 
 def _is_own(mixer: object) -> TypeGuard[Attention]:

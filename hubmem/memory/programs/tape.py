@@ -74,7 +74,7 @@ class Value:
     Attributes:
         needs_grad: whether its gradient is wanted.
         parameter: whether its gradient stays until the optimizer's step.
-        summed: whether it has a gradient from elsewhere, to which this one is added in a new tensor.
+        summed: whether its gradient from elsewhere waits, to which this one is added in a new tensor.
     """
 
     storage: Storage
@@ -119,14 +119,6 @@ class Trace:
     def differentiates(self) -> bool:
         """Whether its result has a gradient, and so a backward pass."""
         return bool(self.backward)
-
-    def without_casts(self) -> "Trace":
-        """The same where weights in autocast's dtype are another's: of layers that share weights."""
-        return Trace(
-            kept=tuple(_without_casts(self.kept)),
-            forward=tuple(_alive(alive.operator, _without_casts(alive.storages)) for alive in self.forward),
-            backward=tuple(_alive(alive.operator, _without_casts(alive.storages)) for alive in self.backward),
-        )
 
     def with_gradients_used(self) -> "Trace":
         """The same where the gradient of a weight is used and freed as soon as it is made."""
@@ -189,6 +181,8 @@ class Arithmetic:
         base_trains: whether the model's own weights are trained.
         adapters: LoRA beside frozen weights.
         quantized: whether weights are packed in 4 bits and made whole at each use.
+        shared: whether matrices are those of a layer before, which has cast them already (ALBERT).
+        summed: whether their gradients are added to those of a layer after, which wait.
         batched: whether there is more than one sequence: some reshapes copy only then.
     """
 
@@ -198,6 +192,8 @@ class Arithmetic:
     base_trains: bool = False
     adapters: Adapters | None = None
     quantized: bool = False
+    shared: bool = False
+    summed: bool = False
     batched: bool = False
 
     @property
@@ -328,9 +324,12 @@ class _Gradients:
             total = _gradient(value)
             self._references[total] += 1
             yield self._alive(f"{step.operator}, sum of gradients", ())
-            self._of[value] = total
             if first:
+                self._of[value] = total
                 self._release(first)
+            else:
+                # It takes the place of the one that waited.
+                self._release(total)
         self._release(gradient)
 
     def _accumulate(self, value: Value, gradient: Storage) -> None:
@@ -359,10 +358,6 @@ def _alike(value: Value, other: Value) -> bool:
 def _alive(operator: str, storages: Iterable[Storage]) -> Alive:
     counted = tuple(storage for storage in storages if storage.counted)
     return Alive(operator, counted, _each(counted))
-
-
-def _without_casts(storages: Iterable[Storage]) -> Iterator[Storage]:
-    return (s for s in storages if s.extent is not Extent.ONCE or s.label == WEIGHT_GRADIENTS)
 
 
 def _one_gradient(storages: Sequence[Storage]) -> Iterator[Storage]:

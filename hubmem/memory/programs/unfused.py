@@ -53,6 +53,15 @@ def _scaled(tape: Tape, call: Call, given: Given) -> list[Value]:
         return _attended(tape, call, probabilities, v, factor=factor)
 
 
+def _named(tape: Tape, call: Call, given: Given) -> list[Value]:
+    """BERT's descendants whose scores have a name of their own; MPNet adds its bias to them in place."""
+    q, k, v, _ = given
+    with tape.holding(q, k, v):
+        scores = _masked(tape, call, unary(tape, _scores(tape, call, q, k), "scaled scores"))
+        with tape.holding(scores):
+            return _attended(tape, call, _softmax(tape, call, scores, v.itemsize), v)
+
+
 def _in_float32(tape: Tape, call: Call, given: Given) -> list[Value]:
     """GPT-J: queries and keys in float32, scores divided in float32."""
     q, k, v, _ = given
@@ -124,6 +133,7 @@ def _clamped(tape: Tape, call: Call, given: Given) -> list[Value]:
 
 _FORMS = {
     Scores.SCALED: _scaled,
+    Scores.NAMED: _named,
     Scores.FLOAT32: _in_float32,
     Scores.ALIBI: _with_alibi,
     Scores.IN_PLACE: _in_place,

@@ -19,7 +19,7 @@ from hubmem.memory.programs.heads import (
 )
 from hubmem.memory.programs.reading import bins_of_frames, embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
-from hubmem.memory.programs.tape import Extent, Storage, Trace
+from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Trace
 from hubmem.memory.sharding import Rank
 from hubmem.memory.training import optimizers
 from hubmem.memory.training.step import Segment
@@ -85,7 +85,7 @@ class _Model:
             yield self._of("encoder norm", encoder, trace_encoder_end(self._ends, self._regime.arithmetic))
         wanted = True
         if self._stage.first:
-            given = self._embedding(self._decoder, tied=self._architecture.tied_embeddings)
+            given = self._embedding(self._decoder, tied=_gets_gradients_twice(self._architecture))
             wanted = given.trace.differentiates
             yield given
             if self._images:
@@ -131,6 +131,8 @@ class _Model:
         return self._checkpointed and not self._regime.arithmetic.base_trains
 
     def _embedding(self, stack: Stack, *, tied: bool = False) -> Segment:
+        # Beside a tied table there are positions, and an encoder may have a table of its own.
+        made_later = tied and bool(self._architecture.encoder)
         return Segment(
             name="embedding",
             trace=trace_embedding(
@@ -140,7 +142,7 @@ class _Model:
                 leaf=self._leaf,
             ),
             counts=stack.counts,
-            gradients=self._gradients.get(EMBEDDING, 0),
+            gradients=0 if made_later else self._gradients.get(EMBEDDING, 0),
         )
 
     def _bias_of_positions(self, stack: Stack) -> Iterator[Segment]:
@@ -163,10 +165,8 @@ class _Model:
         masks = stack.masks()
         biases = tuple(held for held in stack.referred() if held.extent in _BIASES)
         for number, block in enumerate(stack.blocks()):
-            trace = trace_layer(block, arithmetic, input_needs_grad=wanted)
+            trace = trace_layer(block, self._arithmetic_of(number, arithmetic), input_needs_grad=wanted)
             wanted = wanted or trace.differentiates
-            if self._shared and number:
-                trace = trace.without_casts()
             yield Segment(
                 name=f"{side} layer",
                 trace=trace.with_gradients_used() if self._uses_gradients else trace,
@@ -178,6 +178,12 @@ class _Model:
                 closed_over=(*masks, *biases) if self._checkpointed and number == 0 else (),
             )
 
+    def _arithmetic_of(self, number: int, arithmetic: Arithmetic) -> Arithmetic:
+        if not self._shared:
+            return arithmetic
+        last = len(self._architecture.layers) - 1
+        return replace(arithmetic, shared=number > 0, summed=number < last)
+
 
 def _gradients_by_place(rank: Rank, regime: Regime, *, used: bool) -> dict[str, int]:
     """Bytes of gradients where they are made; a tied embedding's are made by the head first.
@@ -186,5 +192,20 @@ def _gradients_by_place(rank: Rank, regime: Regime, *, used: bool) -> dict[str, 
     """
     places = dict(by_place(rank, ((each.group, each.nbytes) for each in regime.trained)))
     assert rank.architecture is not None
-    tied = places.pop(EMBEDDING) if rank.architecture.tied_embeddings else 0
-    return {END: tied} if used else {**places, END: places.get(END, 0) + tied}
+    if shares_weights(rank) and regime.arithmetic.autocast:
+        # Summed in half precision until the first layer's backward casts them.
+        last = f"decoder {len(rank.architecture.layers) - 1}"
+        places["decoder 0"] = places[last] // 2
+        places[last] -= places["decoder 0"]
+    tied = 0
+    if _gets_gradients_twice(rank.architecture):
+        head = rank.architecture.logits * embedding_width(rank.architecture, rank.census)
+        tied = min(places[EMBEDDING], head * regime.arithmetic.itemsize)
+    if used:
+        return {END: tied}
+    return {**places, EMBEDDING: places[EMBEDDING] - tied, END: places.get(END, 0) + tied}
+
+
+def _gets_gradients_twice(architecture: Architecture) -> bool:
+    """Whether the embedding is the head's matrix, too, in a model that has a head for words."""
+    return architecture.tied_embeddings and architecture.logits > 0

@@ -144,35 +144,3 @@ def test_one_norm_and_no_feed_forward_part_is_not_taken_for_parts_side_by_side()
     mixer = Recurrence(projected=4 * H, inner=2 * H)
     block = replace(LLAMA_3_8B, mixer=mixer, part=None)
     assert _kept(replace(block, computation=computation), BF16) == _kept(block, BF16)
-
-
-def test_a_gate_that_is_cut_off_is_kept_before_and_after() -> None:
-    part = Dense(width=F, gated=True, cut_off=True)
-    assert _kept(replace(LLAMA_3_8B, part=part), BF16) == _kept(LLAMA_3_8B, BF16) + 2 * F
-
-
-def test_altup_keeps_all_versions_of_its_input_and_what_corrects_each() -> None:
-    computation = Computation(residual=Residual.OVER_VERSIONS, versions=4, side_rank=64, layer_inputs=256)
-    kept = trace_layer(replace(LLAMA_3_8B, computation=computation), BF16).kept
-    wide = [storage.label for storage in kept if storage.width == 4 * H]
-    assert wide == ["residual stream", "innovations"]
-
-
-def test_zambas_attention_reads_its_input_and_the_embeddings_side_by_side() -> None:
-    mamba = Recurrence(kind="mamba", projected=4 * H, inner=2 * H, heads=2 * H, state=16, convolved=2 * H)
-    zamba = replace(LLAMA_3_8B, computation=Computation(residual=Residual.INTO_RECURRENCE), beside=mamba)
-    kept = {storage.label: storage for storage in trace_layer(zamba, BF16).kept}
-    assert kept["input and embeddings in float32"].each == 2 * H * 4
-
-
-def test_a_zamba_layer_of_a_recurrence_alone_is_an_ordinary_one() -> None:
-    mamba = Recurrence(kind="mamba", projected=4 * H, inner=2 * H, heads=2 * H, state=16, convolved=2 * H)
-    ordinary = Block(computation=Computation(), hidden=H, mixer=mamba, part=None)
-    zamba = replace(ordinary, computation=Computation(residual=Residual.INTO_RECURRENCE))
-    assert _kept(zamba, BF16) == _kept(ordinary, BF16)
-
-
-def test_a_layer_without_adapters_whose_input_wants_no_gradient_keeps_nothing() -> None:
-    trace = trace_layer(LLAMA_3_8B, LORA, input_needs_grad=False)
-    assert not trace.kept
-    assert not trace.differentiates

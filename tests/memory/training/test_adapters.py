@@ -138,21 +138,3 @@ def test_of_an_output_head_only_the_layer_before_the_logits_is_adapted() -> None
         }
     )
     assert adapt(head, "all-linear").places == {"transform", "down_proj"}
-
-
-@pytest.mark.parametrize(
-    ("name", "place"),
-    [
-        ("model.layers.2.linear.weight", "linear"),
-        ("decoder.layers.0.self_attn.q_proj.linear.weight", "o_proj"),
-        ("model.layers.0.mamba.out_proj.weight", "out_proj"),
-        ("model.layers.0.linear_attn.o_proj.weight", "out_proj"),
-        ("model.layers.0.linear_attn.in_proj_qkvz.weight", "in_proj"),
-        ("model.altup_projections.0.weight", "altup_projections"),
-        ("model.layers.0.altup.modality_router.weight", "modality_router"),
-        ("model.layers.0.per_layer_input_gate.weight", "per_layer_input_gate"),
-    ],
-)
-def test_layers_beside_attention_and_mlp_have_places_of_their_own(name: str, place: str) -> None:
-    (group,) = census_of({name: (64, 64)}).groups
-    assert place_of(group) == place

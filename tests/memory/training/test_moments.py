@@ -11,6 +11,7 @@ from hubmem.models.architecture import Architecture
 from hubmem.weights.census import Census
 
 from tests.memory.models import llama
+from tests.truth.training import model
 
 Model = tuple[Architecture, Census]
 
@@ -143,3 +144,17 @@ def _moment_kept(plan: Plan, name: str) -> int:
 @pytest.mark.parametrize("more", [{"padded": True}, {"attention": "eager"}, {"batch": 5}, {"context": 2049}])
 def test_more_to_hold_is_more_memory(more: dict[str, Any]) -> None:
     assert _plan(replace(STEP, **more)).allocated_bytes > _plan(STEP).allocated_bytes
+
+
+@pytest.mark.parametrize(("precision", "itemsize"), [("bf16", 2), ("amp", 2), ("fp32", 4)])
+def test_gradients_of_weights_all_layers_share_are_summed_in_the_dtype_they_are_made_in(
+    precision: Precision, itemsize: int
+) -> None:
+    architecture, census = model("albert-base", "F32")
+    plan = plan_training(architecture, census, replace(SHORT, precision=precision))
+    (moment,) = (m for m in plan.moments if m.phase == "backward" and m.name.startswith("decoder layer"))
+    waiting = sum(term.nbytes for term in moment.terms if term.name == "gradients")
+    shared = sum(group.parameters for group in census.groups if "albert_layers" in group.template)
+    table = sum(group.parameters for group in census.find("word_embeddings.weight"))
+    own = 4 if precision == "amp" else itemsize
+    assert waiting == pytest.approx(itemsize * shared + own * table, rel=0.05)
