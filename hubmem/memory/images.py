@@ -91,11 +91,12 @@ class Images:
     @property
     def projection(self) -> Trace:
         """From the tower's output to features; what patches of one are put side by side is as wide as all of them."""
-        tower = self.tower
-        merged = self.seen.crops * self.seen.patches // self.seen.features if tower.merges else 1
-        norms = self.computation if tower.merges else None
-        inner = tower.inner or self.hidden
-        return trace_projection(merged * self.width, inner, self.hidden, self.arithmetic, norms=norms)
+        handing, width = self.tower.handing, self.width
+        if handing.merges:
+            width *= self.seen.crops * self.seen.patches // self.seen.features
+        inner = width if handing.widens else self.hidden
+        norms = self.computation if handing.merges else None
+        return trace_projection(width, inner, self.hidden, self.arithmetic, norms=norms)
 
     @property
     def held(self) -> tuple[Storage, ...]:
@@ -104,8 +105,8 @@ class Images:
         positions = self.pictures * self.positions
         output = self.features * self.tower.shrunk if self.tower.shrunk else positions * self.width
         e = self.arithmetic.itemsize
-        handed = [Storage("tower's output", "patches·h", output, e, Extent.ONCE)] * self.tower.outputs
-        names = ["image features", "image features, joined"][: 1 + self.tower.joined]
+        handed = [Storage("tower's output", "patches·h", output, e, Extent.ONCE)] * self.tower.handing.outputs
+        names = ["image features", "image features, joined"][: 1 + self.tower.handing.joined]
         each = [Storage(name, "image tokens·h", features, e, Extent.ONCE) for name in names]
         if self.tower.deepstack:
             # An early layer's output is copied before the features are added to it.

@@ -3,6 +3,7 @@
 Source: transformers 5.23, models/*/modeling_*.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hubmem.errors import MalformedConfig
@@ -19,6 +20,23 @@ from hubmem.models.switches import read_switches
 _COLOURS = 3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handing:
+    """How a language model takes over what its tower makes.
+
+    Attributes:
+        outputs: tensors of the tower's output's size that the model refers to until it returns.
+        joined: whether features of all images are copied into one tensor.
+        merges: whether patches of a feature are put side by side, and go through a norm before they are projected.
+        widens: whether what lies between the two matrices of that projection is as wide as they are together.
+    """
+
+    outputs: int = 1
+    joined: bool = True
+    merges: bool = False
+    widens: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tower:
     """The layers images go through.
@@ -29,11 +47,7 @@ class Tower:
         pixel_values: numbers of a pixel: its colours, in each frame it is repeated in.
         sight: what an image becomes.
         pixel_bytes: of each number, as its processor hands it over.
-        outputs: tensors of its output's size that the model refers to until it returns.
         shrunk: width of its output where it is of features already; 0 where it is of positions.
-        joined: whether features of all images are then copied into one tensor.
-        merges: whether patches of a feature are put side by side, and go through a norm before they are projected.
-        inner: width between the two matrices of that projection; 0 for the language model's.
         unused: layers after the one whose output becomes features.
         deepstack: layers before it whose outputs become features too, which early layers of the language model add.
         assumed: whether settings that its sight depends on are its family's, the repo's own not being known.
@@ -44,11 +58,8 @@ class Tower:
     pixel_values: int
     sight: Sight
     pixel_bytes: int = 4
-    outputs: int = 1
+    handing: Handing = Handing()
     shrunk: int = 0
-    joined: bool = True
-    merges: bool = False
-    inner: int = 0
     unused: int = 0
     deepstack: int = 0
     assumed: bool = False
@@ -74,27 +85,22 @@ def read_tower(config: Config, settings: Config | None = None) -> Tower | None:
         sight = read_sight(config, vision, settings) if vision else None
         if vision is None or sight is None:
             return None
+        known = vision.model_type in _BY_TYPE
+        kind = _BY_TYPE[vision.model_type] if known else _Kind()
         return Tower(
-            body=_body(vision) if vision.model_type in _KNOWN else None,
+            body=_body(vision) if known else None,
             class_tokens=class_tokens(vision),
             pixel_values=_COLOURS * (vision.optional_positive("temporal_patch_size") or 1),
             sight=sight,
-            pixel_bytes=2 if vision.model_type == "llama4_vision_model" else 4,
-            outputs=_OUTPUTS.get(config.model_type, 1),
-            shrunk=vision.positive(_SHRUNK[vision.model_type]) if vision.model_type in _SHRUNK else 0,
-            joined=config.model_type not in _UNJOINED,
-            merges=config.model_type in _MERGING,
-            inner=_inner(vision) if config.model_type in _INNER_AS_MERGED else 0,
+            pixel_bytes=kind.pixel_bytes,
+            handing=_HANDING.get(config.model_type, Handing()),
+            shrunk=vision.positive(kind.shrunk) if kind.shrunk else 0,
             unused=_unused(config),
             deepstack=len(vision.integers("deepstack_visual_indexes") or ()),
             assumed=settings is None and depends_on_settings(sight),
         )
     except MalformedConfig:
         return None
-
-
-def _inner(vision: Config) -> int:
-    return vision.positive("spatial_merge_size") ** 2 * _width(vision)
 
 
 def _unused(config: Config) -> int:
@@ -135,10 +141,9 @@ def _attention(vision: Config, _: int) -> tuple[Mixer, ...]:
 
 
 def _feed_forward(vision: Config, _: int) -> Dense:
-    width = vision.optional_positive(_MLP_WIDTH.get(vision.model_type, "intermediate_size"))
-    return Dense(
-        width=width or vision.positive("mlp_ratio") * _width(vision), gated=vision.model_type in _GATED
-    )
+    kind = _BY_TYPE[vision.model_type]
+    width = vision.optional_positive(kind.mlp_width)
+    return Dense(width=width or vision.positive("mlp_ratio") * _width(vision), gated=kind.gated)
 
 
 def _width(vision: Config) -> int:
@@ -146,26 +151,42 @@ def _width(vision: Config) -> int:
     return vision.optional_positive("embed_dim") or hidden_size(vision)
 
 
-# The types of towers whose layers are known, and of them those whose MLPs have a gate.
-_GATED = frozenset({"glm4v_moe_vision", "glm4v_vision", "qwen2_5_vl_vision", "pixtral"})
-_KNOWN = _GATED | {
-    "clip_vision_model", "idefics3_vision", "internvl_vision", "llama4_vision_model", "qwen2_vl_vision",
-    "qwen3_5_moe_vision", "qwen3_5_vision", "qwen3_vl_moe_vision", "qwen3_vl_vision", "siglip_vision_model",
-    "smolvlm_vision",
-}  # fmt: skip
-# Where it is not one: what is read of a tower, beside its last layer's output or that after a norm.
-_OUTPUTS = {"llava": 2, "llava_next": 2, "llava_onevision": 2, "aya_vision": 2}
-_UNJOINED = frozenset({
-    "aya_vision", "cohere2_vision", "deepseek_vl", "gemma3", "llama4", "paligemma",
-})  # fmt: skip
-# Where convolutions or an MLP at a tower's end make features of patches, and the key of their width.
-_SHRUNK = {
-    "glm4v_moe_vision": "out_hidden_size",
-    "glm4v_vision": "out_hidden_size",
-    "llama4_vision_model": "vision_output_dim",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """What the class of a tower does, and which keys of its config say how wide.
+
+    Attributes:
+        gated: whether its MLPs have a gate.
+        mlp_width: the key of their width.
+        shrunk: the key of its output's width, where convolutions or an MLP at its end make features of patches.
+        pixel_bytes: of each number it is given.
+    """
+
+    gated: bool = False
+    mlp_width: str = "intermediate_size"
+    shrunk: str = ""
+    pixel_bytes: int = 4
+
+
+_PLAIN = (
+    "clip_vision_model idefics3_vision internvl_vision qwen2_vl_vision qwen3_5_moe_vision qwen3_5_vision"
+    " qwen3_vl_moe_vision qwen3_vl_vision siglip_vision_model smolvlm_vision"
+)
+_KINDS: Mapping[str, _Kind] = {
+    _PLAIN: _Kind(),
+    "pixtral qwen2_5_vl_vision": _Kind(gated=True),
+    # `intermediate_size` is the width of the part after its tower.
+    "glm4v_moe_vision glm4v_vision": _Kind(gated=True, mlp_width="out_hidden_size", shrunk="out_hidden_size"),
+    # Its processor rescales in half precision.
+    "llama4_vision_model": _Kind(shrunk="vision_output_dim", pixel_bytes=2),
 }
-# GLM-4V calls the width of the part after its tower `intermediate_size`.
-_MLP_WIDTH = {"glm4v_moe_vision": "out_hidden_size", "glm4v_vision": "out_hidden_size"}
-_INNER_AS_MERGED = frozenset({"qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"})
-_MERGING = _INNER_AS_MERGED | {"aya_vision", "glm46v", "glm4v", "glm4v_moe", "internvl"}
+_HANDINGS: Mapping[str, Handing] = {
+    "llava llava_next llava_onevision": Handing(outputs=2),
+    "aya_vision": Handing(outputs=2, joined=False, merges=True),
+    "cohere2_vision deepseek_vl gemma3 llama4 paligemma": Handing(joined=False),
+    "glm46v glm4v glm4v_moe internvl": Handing(merges=True),
+    "qwen2_5_vl qwen2_vl qwen3_5 qwen3_5_moe qwen3_vl qwen3_vl_moe": Handing(merges=True, widens=True),
+}
+_BY_TYPE = {name: kind for names, kind in _KINDS.items() for name in names.split()}
+_HANDING = {name: handing for names, handing in _HANDINGS.items() for name in names.split()}
 _STACK = Stack(pattern=all_of(FULL), mixers={FULL: _attention}, feed_forward=_feed_forward)

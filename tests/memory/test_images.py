@@ -15,7 +15,7 @@ from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Attention
 from hubmem.models.sights import Whole
-from hubmem.models.towers import Tower
+from hubmem.models.towers import Handing, Tower
 from hubmem.weights import counting
 from hubmem.weights.census import Census, fold_file
 from hubmem.weights.safetensors import Tensor
@@ -58,8 +58,8 @@ def test_a_prompt_with_an_image_holds_its_pixels_and_what_it_became() -> None:
 @pytest.mark.parametrize(
     ("facts", "more"),
     [
-        ({"outputs": 2}, 2 * PATCHES * WIDTH),
-        ({"joined": False}, -2 * TOKENS * 256),
+        ({"handing": Handing(outputs=2)}, 2 * PATCHES * WIDTH),
+        ({"handing": Handing(joined=False)}, -2 * TOKENS * 256),
         # Features in the place of patches.
         ({"shrunk": 128}, 2 * TOKENS * 128 - 2 * PATCHES * WIDTH),
         ({"pixel_bytes": 2}, -2 * PIXELS),
@@ -90,7 +90,7 @@ def test_each_layer_whose_output_becomes_features_has_a_projection() -> None:
 
 def test_patches_put_side_by_side_are_projected_at_the_width_of_all() -> None:
     """Through a norm, whose input is kept besides."""
-    assert f"4 × {4 * WIDTH:,}" in _kept(merges=True)
+    assert f"4 × {4 * WIDTH:,}" in _kept(handing=Handing(merges=True))
     assert f"2 × {WIDTH:,} + 4 × 256" in _kept()
 
 

@@ -7,7 +7,7 @@ from hubmem.models.architecture import Architecture, Dense
 from hubmem.models.config import Config
 from hubmem.models.families import read_architecture
 from hubmem.models.mixers import Attention
-from hubmem.models.towers import Tower, read_tower
+from hubmem.models.towers import Handing, Tower, read_tower
 
 SIGLIP: dict[str, Any] = {
     "model_type": "siglip_vision_model",
@@ -115,7 +115,7 @@ def test_layers_after_the_one_that_is_read_are_unused(facts: dict[str, Any], unu
 
 def test_qwen3_vl_hands_over_features_of_early_layers_too() -> None:
     deep = _tower("qwen3_vl", {"deepstack_visual_indexes": [8, 16, 24]})
-    assert (deep.deepstack, deep.merges, deep.inner) == (3, True, 4 * 1152)
+    assert (deep.deepstack, deep.handing) == (3, Handing(merges=True, widens=True))
 
 
 def test_glm_4v_calls_the_width_of_its_towers_mlp_otherwise() -> None:
