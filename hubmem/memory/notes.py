@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from hubmem.memory.images import seen_by
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
-from hubmem.models.architecture import Architecture
-from hubmem.models.mixers import Attention, Recurrent
+from hubmem.models.architecture import Architecture, Layer
+from hubmem.models.mixers import Attention, CompressedAttention, Indexer, LatentAttention, Recurrent
 from hubmem.weights.roles import Role
 
 _PLAIN = (
@@ -16,6 +16,14 @@ _PLAIN = (
 _SCAN = (
     "Layers without attention are planned with their kernels (mamba-ssm, flash-linear-attention); without them"
     " transformers scans in plain operators, which take several times as much."
+)
+_CHOOSING = (
+    "What chooses the keys of sparse attention is planned in plain operators, as transformers has it: a score for"
+    " each of its heads, which grow with the square of the context."
+)
+_CHOICE_UNKNOWN = (
+    "What chooses the keys of sparse attention is not counted, and grows with the square of the context: this is the"
+    " least it can take."
 )
 _TEXT_ALONE = "Images are not counted: this is the plan of text alone."
 _TOWER_UNKNOWN = "What the layers of its tower take while they run is not counted."
@@ -42,12 +50,26 @@ def notes(rank: Rank, *, unknown: str) -> tuple[str, ...]:
 
 
 def _notes(rank: Rank, architecture: Architecture) -> Iterator[str]:
+    computation = computation_of(architecture, rank.census)
     yield from dict.fromkeys(_PLAIN if mixer.chunk else _SCAN for mixer in _scanned(architecture))
-    if rank.workload.attention != "eager" and not computation_of(architecture, rank.census).fused_kernels:
+    if any(map(_chooses_keys, architecture.layers)):
+        counted = computation.index_heads and any(map(_is_latent, architecture.layers))
+        yield _CHOOSING if counted else _CHOICE_UNKNOWN
+    if rank.workload.attention != "eager" and not computation.fused_kernels:
         yield _SCORES.format(architecture.model_type)
     elif _shares_keys(architecture) and rank.workload.attention_kernels == "no-flash":
         yield _NO_FLASH
     yield from _of_images(rank, architecture)
+
+
+def _chooses_keys(layer: Layer) -> bool:
+    return any(
+        isinstance(m, Indexer) or (isinstance(m, CompressedAttention) and m.index_dim) for m in layer.mixers
+    )
+
+
+def _is_latent(layer: Layer) -> bool:
+    return any(isinstance(mixer, LatentAttention) for mixer in layer.mixers)
 
 
 def _shares_keys(architecture: Architecture) -> bool:

@@ -8,13 +8,14 @@ from hubmem.memory.notes import notes
 from hubmem.memory.sharding import ranks
 from hubmem.memory.workload import AttentionCode, Workload
 from hubmem.models.architecture import Architecture, Layer
-from hubmem.models.mixers import Kept, Recurrent
+from hubmem.models.mixers import Indexer, Kept, LatentAttention, Recurrent
 from hubmem.models.sights import Nearest
 from hubmem.models.towers import Tower
 from hubmem.weights.census import Census, fold_file
 from hubmem.weights.safetensors import Tensor
 
 from tests.memory.models import llama
+from tests.weights.censuses import census_of
 
 LLAMA, TENSORS = llama(layers=1)
 PATCHES = fold_file([Tensor("vision_tower.patch_embed.weight", "BF16", (8, 3, 14, 14))], "model.safetensors")
@@ -36,6 +37,18 @@ def _with(name: str, *, chunk: int = 0) -> tuple[str, ...]:
 
 def test_attention_takes_nothing_for_granted() -> None:
     assert _notes(LLAMA) == ()
+
+
+@pytest.mark.parametrize(
+    ("heads", "said"), [(4, "planned in plain operators"), (0, "not counted")], ids=["known", "unknown"]
+)
+def test_what_chooses_keys_is_said_to_be_counted_or_not(heads: int, said: str) -> None:
+    latent = LatentAttention(heads=4, latent_dim=8, rope_dim=2, key_dim=4, value_dim=4)
+    layer = Layer(mixers=(latent, Indexer(dim=8)), feed_forward=None)
+    shapes = {"model.layers.0.self_attn.indexer.weights_proj.weight": (heads, 64)} if heads else {}
+    census = census_of({"model.norm.weight": (64,), **shapes})
+    (note,) = _notes(replace(LLAMA, layers=(layer,)), census)
+    assert said in note
 
 
 def test_unknown_layers_are_said_to_be_unknown() -> None:
