@@ -36,6 +36,15 @@ _SCORES = (
     "transformers has no fused attention for {}: its code keeps all attention scores, which grow with the square"
     " of the context."
 )
+_OTHERWISE = (
+    "The code of {} mixes tokens in a way of its own, which is not planned: its activations are those of plain"
+    " attention over the sizes of its layers, a rough guide."
+)
+# Attention that is sparse, hashed, pooled, approximated, by n-grams or in bottlenecks; integers; Fourier transforms.
+_MIXED_OTHERWISE = frozenset({
+    "big_bird", "bigbird_pegasus", "convbert", "fnet", "funnel", "ibert", "led", "longformer", "longt5",
+    "mobilebert", "mra", "nystromformer", "pegasus_x", "prophetnet", "reformer", "squeezebert", "yoso",
+})  # fmt: skip
 _NO_FLASH = (
     "Below compute capability 8.0 torch has no fused attention for heads that share keys: all attention scores are kept,"
     " in float32, which grow with the square of the context."
@@ -59,6 +68,8 @@ def _notes(rank: Rank, architecture: Architecture) -> Iterator[str]:
         yield _SCORES.format(architecture.model_type)
     elif _shares_keys(architecture) and rank.workload.attention_kernels == "no-flash":
         yield _NO_FLASH
+    if architecture.model_type in _MIXED_OTHERWISE:
+        yield _OTHERWISE.format(architecture.model_type)
     yield from _of_images(rank, architecture)
 
 

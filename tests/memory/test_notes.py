@@ -55,6 +55,14 @@ def test_unknown_layers_are_said_to_be_unknown() -> None:
     assert _notes(None) == ("unknown",)
 
 
+@pytest.mark.parametrize(("model_type", "said"), [("longformer", 1), ("mobilebert", 1), ("bert", 0)])
+def test_a_family_that_mixes_tokens_otherwise_is_said_to_be_planned_roughly(
+    model_type: str, said: int
+) -> None:
+    found = _notes(replace(LLAMA, model_type=model_type))
+    assert sum(f"The code of {model_type} mixes tokens in a way of its own" in note for note in found) == said
+
+
 @pytest.mark.parametrize(("attention", "said"), [("sdpa", 1), ("eager", 0)])
 def test_a_family_without_fused_attention_says_so_unless_eager_is_asked(
     attention: AttentionCode, said: int
