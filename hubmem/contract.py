@@ -145,6 +145,7 @@ def workload_dict(workload: Workload) -> dict[str, Any]:
         "adapter": workload.train if workload.train in ("lora", "qlora") else None,
         "checkpointing": workload.checkpointing if training else None,
         "precision": workload.precision if training else None,
+        "loss": workload.loss if training else None,
         "attention": workload.attention,
         "attention_kernels": workload.attention_kernels,
         "tp": workload.tp,

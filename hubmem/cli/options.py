@@ -209,6 +209,13 @@ training_options: Callable[[Any], Any] = _bundle(
         help="Which activations are computed again instead of being kept.",
     ),
     click.option(
+        "--loss",
+        type=click.Choice(["plain", "fused"]),
+        default="plain",
+        show_default=True,
+        help="Logits as whole tensors, or by chunks in one kernel with the head (Liger).",
+    ),
+    click.option(
         "--rank", type=_COUNT, metavar="N", default=16, show_default=True, help="Rank of LoRA adapters."
     ),
     click.option(

@@ -16,7 +16,7 @@ _OPTIONS = {
     "flash_attention": "--no-flash-attention",
 }
 _OF_ENGINES = frozenset[str]().union(*(engine.settings for engine in ENGINES.values()))
-_OF_TRAINING = ("accumulation", "zero", "offload")
+_OF_TRAINING = ("loss", "accumulation", "zero", "offload")
 
 
 def refuse_contradictions(workload: Workload) -> None:

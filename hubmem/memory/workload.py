@@ -34,6 +34,7 @@ Precision = Literal["fp32", "bf16", "amp"]
 AttentionCode = Literal["sdpa", "eager"]
 AttentionKernels = Literal["all", "no-wide-backward", "no-flash"]
 Checkpointing = Literal["none", "full", "selective"]
+Loss = Literal["plain", "fused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class Workload:
         adapter_dtype: of LoRA adapters: float32, as PEFT makes them, or the model's.
         lora_dropout: probability that an element of an adapter's input is dropped.
         dora: whether adapters train the magnitude of each output's weights apart (DoRA).
+        loss: whether logits and their gradients are whole tensors, or a chunk at a time in one kernel with the head.
         accumulation: micro-batches whose gradients are summed before a step.
         tp, pp, ep, dp, cp: ranks of tensor, pipeline, expert, data and context parallelism.
         sequence_parallel: whether tensor-parallel ranks also share the residual stream's tokens.
@@ -93,6 +95,7 @@ class Workload:
     train: Training | None = None
     precision: Precision = "bf16"
     checkpointing: Checkpointing = "none"
+    loss: Loss = "plain"
     optimizer: str = "adamw"
     rank: int = 16
     lora_targets: str = "attention"

@@ -70,6 +70,7 @@ class Traced:
         flags = ("padded", "full_logits", "checkpointing", "accumulated", "dora")
         words = [self.row["model"], *(self.row[fact] for fact in facts)]
         words += ["dropout"] if float(self.row["lora_dropout"]) else []
+        words += ["fused loss"] if self.row["fused_loss"] == "True" else []
         words += [flag for flag in flags if self.row[flag] == "True"]
         return " ".join(filter(None, words))
 
@@ -199,6 +200,7 @@ def _training(row: Row) -> dict[str, Any]:
         "precision": _PRECISION.get(row["precision"], row["precision"]),
         "weight_dtype": None if row["quantization"] or not lora else _STORED[row["precision"]],
         "checkpointing": "full" if row["checkpointing"] == "True" else "none",
+        "loss": "fused" if row["fused_loss"] == "True" else "plain",
         "optimizer": _OPTIMIZERS.get(row["optimizer"], row["optimizer"]),
         "rank": int(row["lora_rank"]) or 16,
         "lora_targets": _targets(row) or "attention",

@@ -12,7 +12,7 @@ from hubmem.memory.programs.computation import Computation, Residual
 from hubmem.memory.programs.linear import linear
 from hubmem.memory.programs.norms import norm
 from hubmem.memory.programs.operators import FLOAT32, HALF, add, cast, dropout, in_float32, in_half, unary
-from hubmem.memory.programs.tape import Arithmetic, Extent, Storage, Tape, Trace, Value
+from hubmem.memory.programs.tape import WEIGHT_GRADIENTS, Arithmetic, Extent, Storage, Tape, Trace, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,47 @@ def trace_loss(ends: Ends, arithmetic: Arithmetic) -> Trace:
     with tape.holding(logits):
         loss = _negative_log_likelihood(tape, ends, logits)
     return tape.finish(loss)
+
+
+@lru_cache(maxsize=64)
+def trace_fused_loss(ends: Ends, arithmetic: Arithmetic, chunk: int) -> Trace:
+    """From the last layer to the loss, logits `chunk` tokens at a time; gradients are made on the way.
+
+    Source: Hsu et al., Liger Kernel, arXiv 2410.10989, section 3.2; liger-kernel 0.8.5,
+    ops/fused_linear_cross_entropy.py. Autocast casts the head at each product, and remembers one of them.
+    """
+    tape = Tape(arithmetic)
+    x = _ended(tape, ends)
+    (rows,) = tape.view(x, x.width)
+    head = _head_weight(tape, ends)
+    itemsize = HALF if arithmetic.autocast else x.itemsize
+    logits = Storage("logits of a chunk", "c·V", chunk * ends.vocabulary, itemsize, Extent.ONCE)
+    cast_head = replace(head.storage, label="head in bf16", itemsize=HALF, counted=True)
+    casts = (cast_head, replace(cast_head, label="head in bf16, again"))
+    gradients = [Storage("gradient of the head's input", "h", ends.hidden, x.itemsize, Extent.TOKENS)]
+    if head.needs_grad:
+        gradients.append(replace(head.storage, label=WEIGHT_GRADIENTS, counted=True))
+    with tape.holding(x):
+        (loss,) = tape.run(
+            "head and loss by chunks",
+            (rows, head),
+            (Storage("loss", "1", 1, FLOAT32, Extent.TOKENS),),
+            ready=gradients,
+            scratch=(logits, *(casts if itemsize < head.itemsize else ())),
+        )
+    return tape.finish(loss)
+
+
+def chunk_tokens(tokens: int, vocabulary: int, hidden: int) -> int:
+    """Tokens whose logits are made at once: T / ⌈V / h⌉, up to a power of two, so that they are about as large as T·h.
+
+    Source: liger-kernel 0.8.5, ops/fused_linear_cross_entropy.py.
+
+    >>> chunk_tokens(16384, 32000, 4096), chunk_tokens(100, 128256, 4096)
+    (2048, 4)
+    """
+    chunk = -(-tokens // -(-vocabulary // hidden))
+    return int(min(tokens, 1 << (chunk - 1).bit_length()))
 
 
 @lru_cache(maxsize=256)
@@ -194,31 +235,43 @@ def trace_encoder_end(ends: Ends, arithmetic: Arithmetic) -> Trace:
     return tape.finish(y)
 
 
-def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
+def _stream(tape: Tape, ends: Ends) -> Value:
+    """What the last layer hands on."""
     computation = ends.computation
-    itemsize = tape.arithmetic.itemsize
     width = computation.versions * ends.hidden
     stream = Storage(
         "residual stream", "h", width, stream_itemsize(computation, tape.arithmetic), Extent.STREAM
     )
     x = Value(stream, width, tape.arithmetic.trains)
-    if computation.versions > 1:
-        x = joined(tape, computation, x, ends.hidden)
+    return joined(tape, computation, x, ends.hidden) if computation.versions > 1 else x
+
+
+def _ended(tape: Tape, ends: Ends) -> Value:
+    """The same after the model's last norm."""
+    computation = ends.computation
+    x = dropout(tape, _normed(tape, computation, _stream(tape, ends)), drops=computation.output_dropout)
+    return unary(tape, x, "output scaled") if computation.output_dropout else x
+
+
+def _head_weight(tape: Tape, ends: Ends) -> Value:
+    itemsize = tape.arithmetic.itemsize
+    weight = Storage("head", "V·h", ends.vocabulary * ends.hidden, itemsize, Extent.ONCE, counted=False)
+    return Value(weight, weight.width, tape.arithmetic.base_trains, parameter=True)
+
+
+def _logits(tape: Tape, ends: Ends) -> tuple[Value, Value]:
+    computation = ends.computation
     if computation.mlm_transform and ends.vocabulary:
+        x = _stream(tape, ends)
         with tape.holding(x):
             made = linear(tape, x, "transform", "E", ends.width, quantizable=False)
             made = norm(tape, computation, unary(tape, made, "act", saves_input=True))
             logits = linear(tape, made, "logits", "V", ends.vocabulary, quantizable=False)
         return x, logits
-    x = dropout(tape, _normed(tape, computation, x), drops=computation.output_dropout)
-    if computation.output_dropout:
-        x = unary(tape, x, "output scaled")
+    x = _ended(tape, ends)
     (rows,) = tape.view(x, x.width)
-    weight = Storage("head", "V·h", ends.vocabulary * ends.hidden, itemsize, Extent.ONCE, counted=False)
     with tape.holding(x):
-        logits = _head(
-            tape, rows, Value(weight, weight.width, tape.arithmetic.base_trains, parameter=True), ends
-        )
+        logits = _head(tape, rows, _head_weight(tape, ends), ends)
         if computation.logits_softcap:
             logits = unary(tape, logits, "logits / cap")
             logits = unary(tape, logits, "tanh of logits", saves_output=True)

@@ -143,6 +143,7 @@ class _Step:
     writes: tuple[Value, ...] = ()
     saves: tuple[Storage, ...] = ()
     passes: tuple[Value, ...] = ()
+    ready: tuple[Storage, ...] = ()
     scratch: tuple[Storage, ...] = ()
     backward_scratch: tuple[Storage, ...] = ()
 
@@ -217,6 +218,7 @@ class Tape:
         *,
         saves: Iterable[Value] = (),
         passes: Sequence[Value] = (),
+        ready: Sequence[Storage] = (),
         scratch: Sequence[Storage] = (),
         backward_scratch: Sequence[Storage] = (),
     ) -> tuple[Value, ...]:
@@ -228,6 +230,7 @@ class Tape:
             writes: what it allocates for its outputs.
             saves: inputs and outputs its derivative needs. An output is named by a value of its storage.
             passes: inputs whose gradient is the output's gradient itself, not a new tensor.
+            ready: gradients of its inputs, one of each that wants one, where it makes them at once.
             scratch: what it allocates and frees inside.
             backward_scratch: what its derivative allocates and frees inside.
         """
@@ -238,8 +241,9 @@ class Tape:
                 operator,
                 tuple(reads),
                 values,
-                tuple(dict.fromkeys(value.storage for value in saves)) if needs_grad else (),
+                tuple(dict.fromkeys([*(value.storage for value in saves), *ready])) if needs_grad else (),
                 tuple(passes),
+                tuple(ready) if needs_grad else (),
                 tuple(scratch),
                 tuple(backward_scratch),
             )
@@ -273,7 +277,7 @@ class Tape:
         kept = {storage for step in self._steps for storage in step.saves} | {result.storage}
         alive = dict.fromkeys(self._inputs())
         for at, step in enumerate(self._steps):
-            alive.update(dict.fromkeys(value.storage for value in step.writes))
+            alive.update(dict.fromkeys([*(value.storage for value in step.writes), *step.ready]))
             yield _alive(step.operator, (*alive, *step.scratch))
             for storage in [s for s in alive if last_read.get(s, 0) <= at and s not in kept]:
                 del alive[storage]
@@ -303,7 +307,7 @@ class _Gradients:
         if not arriving:
             return
         targets = [value for value in step.reads if value.needs_grad]
-        made = [
+        made = list(step.ready) or [
             arriving[0] if value in step.passes and _alike(value, step.writes[0]) else _gradient(value)
             for value in targets
         ]

@@ -36,9 +36,23 @@ def plan_training(architecture: Architecture | None, census: Census, workload: W
     if workload.train is None:
         raise UsageError("A workload that does not train has no plan for training.")
     check_checkpointing(architecture, workload)
+    _check_loss(architecture, workload)
     workload = with_images(architecture, workload)
     regime = regime_of(architecture, census, workload)
     return fullest((rank, _plan(rank, regime)) for rank in ranks(architecture, census, workload))
+
+
+def _check_loss(architecture: Architecture | None, workload: Workload) -> None:
+    """Nothing, if the head and the loss of such a model can run in one kernel.
+
+    Raises:
+        UsageError: they cannot, both named.
+    """
+    if workload.loss == "fused" and architecture and (architecture.encoder or not architecture.generates):
+        raise UsageError(
+            f"--loss fused: Liger's kernel is for models that predict the next token; {architecture.model_type} is none.",
+            hint="Ask for --loss plain.",
+        )
 
 
 def _plan(rank: Rank, regime: Regime) -> Plan:

@@ -11,9 +11,11 @@ from hubmem.memory.programs.distances import trace_shared_bias
 from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import (
     Ends,
+    chunk_tokens,
     trace_convolutions,
     trace_embedding,
     trace_encoder_end,
+    trace_fused_loss,
     trace_loss,
     trace_outputs,
 )
@@ -96,13 +98,21 @@ class _Model:
             return
         yield Segment(
             name="loss",
-            trace=trace_loss(self._ends, self._regime.arithmetic),
+            trace=self._loss,
             counts=self._decoder.counts,
             gradients=self._gradients.get(END, 0),
         )
-        if self._regime.arithmetic.autocast:
+        if self._regime.arithmetic.autocast and self._workload.loss == "plain":
             outputs = self._of("outputs", self._decoder, trace_outputs(self._ends, self._regime.arithmetic))
             yield replace(outputs, within_autocast=False)
+
+    @property
+    def _loss(self) -> Trace:
+        ends, arithmetic = self._ends, self._regime.arithmetic
+        if self._workload.loss == "plain":
+            return trace_loss(ends, arithmetic)
+        tokens = self._decoder.counts[Extent.TOKENS]
+        return trace_fused_loss(ends, arithmetic, chunk_tokens(tokens, ends.vocabulary, ends.hidden))
 
     def _tower(self, images: Images) -> Iterator[Segment]:
         """The tower's layers, and the projection of what comes out of them to the language model's width."""
@@ -138,7 +148,8 @@ class _Model:
             trace=trace_embedding(
                 self._ends,
                 self._regime.arithmetic,
-                tied=tied,
+                # Liger's gradient of the head is no view, so that the embedding's is added to it in place.
+                tied=tied and self._workload.loss == "plain",
                 leaf=self._leaf,
             ),
             counts=stack.counts,
