@@ -21,7 +21,7 @@ from hubmem.memory.programs.operators import (
     in_half,
     unary,
 )
-from hubmem.memory.programs.tape import Storage, Tape, Value
+from hubmem.memory.programs.tape import Extent, Storage, Tape, Value
 from hubmem.memory.programs.unfused import attend_unfused
 from hubmem.units import round_up
 
@@ -143,10 +143,14 @@ def _math(tape: Tape, call: Call, given: Given) -> Value:
 
 
 def _additive(tape: Tape, call: Call, itemsize: int) -> Value:
-    """A boolean mask made additive, in every layer anew; one that is additive as it is, in the kernel's dtype."""
+    """A boolean mask made additive, in every layer anew; one that is additive as it is, in the kernel's dtype.
+
+    Where there is none, one of what comes before, the same for all sequences.
+    """
     if call.mask is Mask.ADDITIVE:
         return in_half(tape, constant("mask", "1", 1, tape.arithmetic.itemsize, call.pairs))
-    return tape.run("mask", (), (Storage("additive mask", "1", 1, itemsize, call.pairs),))[0]
+    extent = Extent.SQUARE if call.mask is Mask.NONE else call.pairs
+    return tape.run("mask", (), (Storage("additive mask", "1", 1, itemsize, extent),))[0]
 
 
 def _laid_out(tape: Tape, call: Call, bias: Value) -> Value:

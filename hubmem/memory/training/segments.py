@@ -185,6 +185,7 @@ class _Model:
                 counts=stack.counts_of(block),
                 gradients=self._gradients.get(f"{side} {number}", 0),
                 checkpoint=x if self._checkpointed else None,
+                unkept=trace_layer(block, replace(arithmetic, trains=False)) if self._checkpointed else None,
                 referred=(*masks, *stack.referred()),
                 closed_over=(*masks, *biases) if self._checkpointed and number == 0 else (),
             )

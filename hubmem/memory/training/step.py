@@ -19,6 +19,7 @@ class Segment:
         name: alike for parts that are alike.
         gradients: bytes of its weights' gradients, once its backward has run.
         checkpoint: its input, where it keeps nothing else and runs forward again before its backward.
+        unkept: its trace where nothing is kept, as it first runs under a checkpoint.
         referred: what the model refers to besides while it runs forward.
         closed_over: what checkpoints refer to besides, from this segment's forward to its backward.
         drops_scores: whether what attention keeps for each pair of tokens is made again in its backward.
@@ -30,10 +31,16 @@ class Segment:
     counts: Counts
     gradients: int
     checkpoint: Storage | None = None
+    unkept: Trace | None = None
     referred: tuple[Storage, ...] = ()
     closed_over: tuple[Storage, ...] = ()
     drops_scores: bool = False
     within_autocast: bool = True
+
+    @property
+    def first(self) -> Trace:
+        """Its trace as it first runs."""
+        return self.unkept or self.trace
 
     @property
     def kept(self) -> tuple[Storage, ...]:
@@ -86,7 +93,7 @@ def instants(segments: Sequence[Segment]) -> Iterator[Instant]:
     for at, segment in enumerate(segments):
         yield Instant(
             phase="forward",
-            name=f"{segment.name}: {(alive := segment.trace.largest_forward(segment.counts)).operator}",
+            name=f"{segment.name}: {(alive := segment.first.largest_forward(segment.counts)).operator}",
             segment=segment,
             waiting=segments[:at],
             kept=kept[at] + (casts[at] if segment.within_autocast else 0),
