@@ -18,8 +18,11 @@ LARGE_VOCABULARY = llama(layers=2, hidden=512, heads=8, kv_heads=4, head_dim=64,
 TOKENS = 4096
 
 
+USUAL: dict[str, Any] = {"train": "full", "context": TOKENS}
+
+
 def step(**changes: Any) -> Plan:
-    return plan_training(*LARGE_VOCABULARY, Workload(**{"train": "full", "context": TOKENS} | changes))
+    return plan_training(*LARGE_VOCABULARY, Workload(**(USUAL | changes)))
 
 
 def test_logits_and_their_gradient_are_never_whole() -> None:
