@@ -179,8 +179,8 @@ class Census:
         return next(iter(sizes), "")
 
     def find(self, *endings: str) -> Iterator[TensorGroup]:
-        """Groups whose name ends in one of the endings."""
-        return (group for group in self.groups if group.template.endswith(endings))
+        """The kinds of groups whose name ends in one of the endings."""
+        return (group for group in self.kinds if group.template.endswith(endings))
 
     def changed(self, change: Callable[[TensorGroup], TensorGroup], *notes: str) -> "Census":
         """The census with each group changed, and further notes."""

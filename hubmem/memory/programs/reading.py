@@ -124,7 +124,7 @@ def with_sizes(computation: Computation, census: Census) -> Computation:
 
 def _heads_of_indexer(census: Census) -> int:
     """Of an indexer in the way of DeepSeek-V3.2; 0 where keys are pooled before it (GLM-5.3)."""
-    pools = any("kpool" in group.template for group in census.groups)
+    pools = any("kpool" in group.template for group in census.kinds)
     return 0 if pools else _rows(census, "indexer.weights_proj.weight")
 
 
