@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from hubmem.memory.images import seen_by
-from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.models.architecture import Architecture, Layer
 from hubmem.models.mixers import Attention, CompressedAttention, Indexer, LatentAttention, Recurrent
@@ -59,12 +58,11 @@ def notes(rank: Rank, *, unknown: str) -> tuple[str, ...]:
 
 
 def _notes(rank: Rank, architecture: Architecture) -> Iterator[str]:
-    computation = computation_of(architecture, rank.census)
     yield from dict.fromkeys(_PLAIN if mixer.chunk else _SCAN for mixer in _scanned(architecture))
     if any(map(_chooses_keys, architecture.layers)):
-        counted = computation.index_heads and any(map(_is_latent, architecture.layers))
+        counted = rank.computation.index_heads and any(map(_is_latent, architecture.layers))
         yield _CHOOSING if counted else _CHOICE_UNKNOWN
-    if rank.workload.attention != "eager" and not computation.fused_kernels:
+    if rank.workload.attention != "eager" and not rank.computation.fused_kernels:
         yield _SCORES.format(architecture.model_type)
     elif _shares_keys(architecture) and rank.workload.attention_kernels == "no-flash":
         yield _NO_FLASH

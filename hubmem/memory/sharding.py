@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from hubmem.errors import UsageError
+from hubmem.memory.programs.computation import Computation
+from hubmem.memory.programs.families import computation_of
 from hubmem.memory.workload import Workload
 from hubmem.models.architecture import Architecture, Dense, Experts, FeedForward, Layer
 from hubmem.models.mixers import Attention, Kept, LatentAttention, Mixer, Recurrent
@@ -140,7 +142,7 @@ def stages(bounds: Sequence[int], *, tied: bool = False) -> list[Stage]:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Rank:
     """One rank's part of a model.
 
@@ -155,6 +157,11 @@ class Rank:
     workload: Workload
     stage: Stage
     heads: tuple[int, int]
+
+    @cached_property
+    def computation(self) -> Computation:
+        """How its layers compute; as most do where they are not known."""
+        return computation_of(self.architecture, self.census) if self.architecture else Computation()
 
     @property
     def whole(self) -> bool:

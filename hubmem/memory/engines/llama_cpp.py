@@ -12,7 +12,6 @@ from hubmem.memory.cells import CELL_TYPES, as_llama_cpp_runs, llama_cpp_cache_b
 from hubmem.memory.device import context_term
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.programs.computation import Projection
-from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank, Stage
 from hubmem.memory.static import held_bytes
 from hubmem.memory.workload import Workload
@@ -203,7 +202,7 @@ class _Placed:
                 formula=f"output, u·(V + h)·4 B = {u} × ({architecture.vocab_size:,} + {h:,}) × 4",
                 summary=f"the output of {u} tokens at once",
             )
-        fused = computation_of(architecture, self._rank.census).projection is not Projection.SEPARATE
+        fused = self._rank.computation.projection is not Projection.SEPARATE
         for layer, _ in _layers_of(architecture, self._gpu).distinct_layers:
             yield _feed_forward(layer, u, h)
             for mixer in layer.mixers:

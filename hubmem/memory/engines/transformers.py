@@ -18,7 +18,6 @@ from hubmem.memory.programs.blocks import trace_layer
 from hubmem.memory.programs.computation import DistanceBias
 from hubmem.memory.programs.distances import trace_shared_bias
 from hubmem.memory.programs.explain import formula, symbols
-from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import Ends, trace_logits
 from hubmem.memory.programs.reading import bins_of_frames, embedding_width, recurrence_of
 from hubmem.memory.programs.stacks import Stack
@@ -101,7 +100,7 @@ class _Inference:
         self._architecture = architecture
         self._workload = replace(rank.workload, cache_policy=CachePolicy.TRANSFORMERS)
         self._stored = rank.census.main_dtype
-        self._computation = computation_of(architecture, rank.census)
+        self._computation = rank.computation
         itemsize = compute_dtype(architecture, rank.workload, self._stored).bits // 8
         self._weights = (*weights, *tables_term(architecture, self._computation.tables, itemsize))
         self._arithmetic = Arithmetic(itemsize=itemsize, batched=rank.workload.batch > 1)

@@ -12,7 +12,6 @@ from hubmem.memory.engines.blocks import block_bytes, kept_sizes
 from hubmem.memory.engines.vllm_profile import Rules
 from hubmem.memory.plan import Basis, Term
 from hubmem.memory.programs.computation import Rotation
-from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.memory.static import GroupBytes, compute_dtype, held_bytes, weights_terms
 from hubmem.models.architecture import Architecture
@@ -148,7 +147,7 @@ class LoadedWeights:
 
     def _positions(self, architecture: Architecture) -> Iterator[Term]:
         """Sines and cosines: positions × rotary dimensions × e, and once more where windows have another base."""
-        computation = computation_of(architecture, self.rank.census)
+        computation = self.rank.computation
         rotary, positions = _rotary_dim(architecture), _tabled_positions(architecture)
         if computation.rotation is Rotation.NONE or not rotary * positions:
             return

@@ -8,7 +8,6 @@ from hubmem.memory.places import EMBEDDING, END, VISION, by_place, shares_weight
 from hubmem.memory.programs.blocks import stream_itemsize, trace_layer
 from hubmem.memory.programs.computation import DistanceBias
 from hubmem.memory.programs.distances import trace_shared_bias
-from hubmem.memory.programs.families import computation_of
 from hubmem.memory.programs.heads import (
     Ends,
     chunk_tokens,
@@ -43,7 +42,7 @@ def segments_of(rank: Rank, regime: Regime) -> tuple[Segment, ...]:
 class _Model:
     def __init__(self, rank: Rank, regime: Regime, architecture: Architecture) -> None:
         self._workload, self._architecture, self._regime = rank.workload, architecture, regime
-        self._computation = computation_of(architecture, rank.census)
+        self._computation = rank.computation
         self._uses_gradients = optimizers.parse(rank.workload.optimizer).fused_backward
         self._gradients = _gradients_by_place(rank, regime, used=self._uses_gradients)
         self._checkpointed = rank.workload.checkpointing == "full"

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 from hubmem.memory.places import by_place
 from hubmem.memory.plan import Basis, Term
-from hubmem.memory.programs.families import computation_of
 from hubmem.memory.sharding import Rank
 from hubmem.memory.static import tables_term
 from hubmem.memory.training.optimizers import Optimizer
@@ -25,7 +24,7 @@ def standing_terms(rank: Rank, regime: Regime, optimizer: Optimizer, partition: 
     if partition.gathers:
         yield _gathered(rank, regime)
     if rank.architecture:
-        tables = computation_of(rank.architecture, rank.census).tables
+        tables = rank.computation.tables
         yield from tables_term(rank.architecture, tables, regime.arithmetic.itemsize)
     if regime.arithmetic.adapters:
         yield _adapters(rank, regime, trained)
