@@ -94,16 +94,19 @@ def _read(source: Source, opened: Opened, selection: Selection) -> Snapshot:
     weights = read_weights(source, selection)
     # The modules of sentence-transformers follow a model at the root; the parts of a pipeline have a config each.
     config = _config(source, weights) if not weights.parts or not weights.parts[0].name else None
+    quantization_file = _quantization_file(source, listing)
+    image_settings = _image_settings(source) if opened.access.images else None
     snapshot = Snapshot(
         listing=listing,
         config=config,
         census=weights.census,
+        # After everything is read, so that nothing is left out.
         cost=source.cost,
         seconds=time.monotonic() - opened.started,
         parts=weights.parts,
         alternatives=weights.layout.alternatives,
-        quantization_file=_quantization_file(source, listing),
-        image_settings=_image_settings(source) if opened.access.images else None,
+        quantization_file=quantization_file,
+        image_settings=image_settings,
         notes=() if config or weights.parts else ("The repo has no config.json: the cache cannot be known.",),
     )
     text = source.text(ADAPTER_CONFIG) if ADAPTER_CONFIG in listing.files and config is None else None
@@ -154,16 +157,17 @@ def _image_settings(source: Source) -> Config | None:
 
     Source: transformers 5.23, models/auto/image_processing_auto.py, get_image_processor_config.
     """
+    texts: dict[str, str] = {}
     for path in IMAGE_SETTINGS:
-        text = None
         # An earlier run without images did not store it.
         with suppress(NotCached):
             text = source.text(path)
-        if text is not None:
-            whole = parse_config(text, path)
-            settings = whole.child("image_processor") if path == IMAGE_SETTINGS[0] else whole
-            if settings is not None:
-                return settings
+            texts |= {path: text} if text is not None else {}
+    for path, text in texts.items():
+        whole = parse_config(text, path)
+        settings = whole.child("image_processor") if path == IMAGE_SETTINGS[0] else whole
+        if settings is not None:
+            return settings
     return None
 
 

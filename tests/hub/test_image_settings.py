@@ -72,7 +72,9 @@ def test_with_images_they_are_asked_for_before_the_commit_is_known(
         "/org/small/resolve/main/preprocessor_config.json",
         "/org/small/resolve/main/processor_config.json",
     ]
-    assert report.snapshot.cost.requests == len(hub.requests) == 5 + 2 + 1
+    assert len(hub.requests) == 5 + 2 + 1
+    # The file that is not there is not waited for, so that its refusal may come after the count.
+    assert report.snapshot.cost.requests in (5 + 2, 5 + 2 + 1)
 
 
 def test_a_second_run_reads_them_from_the_cache(serve: Serve, ask: Callable[..., Report]) -> None:
