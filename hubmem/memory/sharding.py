@@ -160,8 +160,8 @@ class Rank:
 
     @cached_property
     def computation(self) -> Computation:
-        """How its layers compute; as most do where they are not known."""
-        return computation_of(self.architecture, self.census) if self.architecture else Computation()
+        """How its layers compute."""
+        return computation_of(self.architecture, self.census)
 
     @property
     def whole(self) -> bool:

@@ -12,6 +12,7 @@ from hubmem.memory.engines.sglang_rules import V05, Rules
 from hubmem.memory.engines.token_pool import TokenPool, token_pool
 from hubmem.memory.engines.vllm import Worker, without_drafts
 from hubmem.memory.engines.vllm_profile import V1, Limits, profile_term
+from hubmem.memory.engines.vllm_weights import computed_itemsize
 from hubmem.memory.plan import Basis, Moment, Plan, Term
 from hubmem.memory.sharding import Rank
 from hubmem.memory.workload import Workload
@@ -126,7 +127,7 @@ class _Server:
                 architecture,
                 usual,
                 (least, most),
-                itemsize=self.worker.itemsize(architecture),
+                itemsize=computed_itemsize(self.rank, architecture),
                 workspace=workspace_bytes(self.rank.workload.compute_capability),
                 eager=True,
                 samples=False,

@@ -17,7 +17,6 @@ _RESERVED, _RESERVED_BY_TOKEN, _FEWEST_TOKENS, _RESERVED_BY_GRAPH = 512, 1.5, 20
 _RESERVED_BY_EIGHT_RANKS = 1024
 _RESERVED_ON_LARGE, _LARGE = 10 * 1024, 60 * 1024
 
-
 # Of graphs of prompts, and the lengths they are captured for (generate_prefill_cuda_graph_batch_sizes).
 _PROMPT_GRAPH, _LATENT_PROMPT_GRAPHS = 8, 1536
 _PROMPT_LENGTHS = (

@@ -70,6 +70,7 @@ def settled(workload: Workload, device: Device, config: Config | None = None) ->
     capability = device.capability
     if capability is None:
         return workload
+    # Not the capability itself: devices that have the same kernels share a plan.
     if capability < _FLASH_FROM:
         return replace(workload, attention_kernels="no-flash")
     if workload.train and any(first <= capability <= last for first, last in _LITTLE_SHARED_MEMORY):

@@ -149,7 +149,7 @@ class Worker:
                 self.rank.architecture,
                 self.limits,
                 bounds_of(self.rank.workload, self.limits),
-                itemsize=self.itemsize(self.rank.architecture),
+                itemsize=computed_itemsize(self.rank, self.rank.architecture),
                 workspace=workspace_bytes(self.rank.workload.compute_capability),
                 eager=self.is_eager,
                 samples=self.rank.stage.last,
@@ -183,7 +183,7 @@ class Worker:
 
     def cache_settings(self, architecture: Architecture) -> PagedCache:
         """The widths of what is cached: as the user set it, else the model's."""
-        kv_dtype, model = self.rank.workload.kv_dtype, 8 * self.itemsize(architecture)
+        kv_dtype, model = self.rank.workload.kv_dtype, 8 * computed_itemsize(self.rank, architecture)
         cache = dtypes.find(kv_dtype) if kv_dtype else None
         return PagedCache(cache_bits=cache.bits if cache else model, model_bits=model)
 
@@ -196,10 +196,6 @@ class Worker:
             yield _NO_BLOCKS
         if any(group.role in (Role.VISION, Role.AUDIO) for group in self.rank.census.kinds):
             yield _TOWERS
-
-    def itemsize(self, architecture: Architecture) -> int:
-        """Bytes of an element of what is computed."""
-        return computed_itemsize(self.rank, architecture)
 
     def _cache(self, layout: BlockLayout) -> Term:
         workload = self.rank.workload

@@ -265,8 +265,13 @@ _ADAPTED_EXPERTS = frozenset({
 _BY_TYPE = {name: row for names, row in {**_ROWS, **ENCODERS, **TOWERS}.items() for name in names.split()}
 
 
-def computation_of(architecture: Architecture, census: Census) -> Computation:
-    """The facts of a family, or what its weights show where it has no row, as its config switches them."""
+def computation_of(architecture: Architecture | None, census: Census) -> Computation:
+    """The facts of a family, or what its weights show where it has no row, as its config switches them.
+
+    As most models compute, where the layers are not known.
+    """
+    if architecture is None:
+        return Computation()
     types = (architecture.model_type, architecture.switches.model_type)
     row = next((_BY_TYPE[name] for name in types if name in _BY_TYPE), None)
     if row is None:

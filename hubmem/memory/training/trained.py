@@ -79,7 +79,7 @@ def regime_of(architecture: Architecture | None, census: Census, workload: Workl
     Raises:
         UsageError: it contradicts itself or the model.
     """
-    computation = computation_of(architecture, census) if architecture else Computation()
+    computation = computation_of(architecture, census)
     if workload.train == "full":
         return _full(census, workload, computation)
     if workload.train == "lora":
